@@ -1,0 +1,69 @@
+/**
+ * What became of one Secret in one pass. Told apart by resourceVersion: an answer above the LIST's means that the API server
+ * wrote it again, at or below that it found it current.
+ */
+export type SecretOutcome =
+  | { readonly kind: 're-encrypted' | 'already-current' | 'gone'; readonly namespace: string }
+  | ({ readonly kind: 'failed' } & SecretFailure)
+
+export interface SecretFailure {
+  readonly namespace: string
+  readonly name: string
+  /** `permanent`: trying again can't help until somebody mends the cause. */
+  readonly permanence: 'permanent' | 'transient'
+  /** HTTP status of the last answer; 0 when there was none. */
+  readonly status: number
+  /** The API server's reason and message, without any value of the Secret. */
+  readonly reason: string
+}
+
+export interface SecretCounts {
+  readonly total: number
+  readonly reEncrypted: number
+  readonly alreadyCurrent: number
+  readonly gone: number
+  readonly failed: number
+}
+
+export const NO_SECRETS: SecretCounts = { total: 0, reEncrypted: 0, alreadyCurrent: 0, gone: 0, failed: 0 }
+
+/** One walk over every Secret of the cluster. */
+export interface Pass {
+  readonly counts: SecretCounts
+  readonly byNamespace: ReadonlyMap<string, SecretCounts>
+  readonly failures: readonly SecretFailure[]
+  readonly durationMs: number
+}
+
+/** Passes until one found nothing stale, or until it was clear that none would. */
+export interface Proof {
+  readonly proved: boolean
+  readonly passes: readonly Pass[]
+}
+
+/**
+ * The proof in one row: what was listed at its start, and every rewrite of all its passes.
+ * `failed` is what the last pass left.
+ */
+export function summarizeProof(proof: Proof): SecretCounts {
+  const [first] = proof.passes
+  const last = proof.passes.at(-1)
+  if (first === undefined || last === undefined) return NO_SECRETS
+  return {
+    total: first.counts.total,
+    reEncrypted: proof.passes.reduce((sum, pass) => sum + pass.counts.reEncrypted, 0),
+    alreadyCurrent: first.counts.alreadyCurrent,
+    gone: first.counts.gone,
+    failed: last.counts.failed
+  }
+}
+
+export function countOutcome(counts: SecretCounts, kind: SecretOutcome['kind']): SecretCounts {
+  return {
+    total: counts.total + 1,
+    reEncrypted: counts.reEncrypted + Number(kind === 're-encrypted'),
+    alreadyCurrent: counts.alreadyCurrent + Number(kind === 'already-current'),
+    gone: counts.gone + Number(kind === 'gone'),
+    failed: counts.failed + Number(kind === 'failed')
+  }
+}
