@@ -1,1 +1,266 @@
-export type Severity = 'refusal' | 'warning' | 'note'
+/**
+ * The closed set of codes: everything that this action refuses, warns of or fails with. The code is also the anchor of its
+ * section in docs/troubleshooting.md.
+ */
+export const CATALOG = {
+  // What was asked
+  'input-missing': {
+    title: 'A required input is missing.',
+    fix: 'Set the input in the step’s `with:` block, or the environment variable named in the message.'
+  },
+  'input-invalid': { title: 'An input has a value that can’t be used.', fix: 'Correct the value as the message says.' },
+  'operation-unknown': {
+    title: 'The operation is not known.',
+    fix: 'Use one of the operations named in the message.'
+  },
+  'key-id-malformed': {
+    title: 'The key id is not a Key Vault key identifier.',
+    fix: 'Copy it with `az keyvault key show --vault-name <vault> --name <key> --query key.kid -o tsv`.'
+  },
+  'key-id-versionless': {
+    title: 'The key id has no version, but AKS pins one version of a key.',
+    fix: 'Add the version: `az keyvault key show --vault-name <vault> --name <key> --query key.kid -o tsv`.'
+  },
+  'key-id-not-a-key': {
+    title: 'The identifier is of a Key Vault secret or certificate, not of a key.',
+    fix: 'Pass the identifier of an RSA key, `https://<vault>/keys/<name>/<version>`.'
+  },
+  'key-id-managed-hsm': {
+    title: 'The key is in a Managed HSM, which KMS etcd encryption on AKS does not take.',
+    fix: 'Use an RSA or RSA-HSM key in a Key Vault.'
+  },
+  'key-id-other-cloud': {
+    title: 'The key’s vault does not belong to the chosen Azure cloud.',
+    fix: 'Correct `azure-cloud` or `key-id`, so that both name the same cloud.'
+  },
+
+  // Signing in
+  'oidc-unavailable': {
+    title: 'GitHub gave no ID token.',
+    fix: 'Add `permissions: id-token: write` to the job. Pull requests from forks and by Dependabot never get one.'
+  },
+  'federated-credential-mismatch': {
+    title: 'Microsoft Entra ID has no federated credential that matches this workflow’s ID token.',
+    fix: 'Create the federated credential shown in the message.'
+  },
+  'tenant-not-found': { title: 'The tenant does not exist.', fix: 'Correct `tenant-id`.' },
+  'client-not-found': {
+    title: 'The tenant has no application or managed identity with this client id.',
+    fix: 'Correct `client-id` or `tenant-id`; check that the application was created in this tenant.'
+  },
+  'sign-in-failed': {
+    title: 'Signing in to Azure failed.',
+    fix: 'Read the message of Microsoft Entra ID; run the job again if it speaks of a temporary condition.'
+  },
+  'tenant-mismatch': {
+    title: 'The subscription belongs to another tenant than the one signed in to.',
+    fix: 'Correct `tenant-id` or `subscription-id`: `az account show --subscription <id> --query tenantId`.'
+  },
+  'subscription-not-found': {
+    title: 'The subscription does not exist, or the identity has no role in it.',
+    fix: 'Correct `subscription-id`, or give the identity a role on the cluster.'
+  },
+  'authorization-failed': {
+    title: 'The identity lacks an Azure permission.',
+    fix: 'Grant the action named in the message; docs/permissions.md lists the least set of roles.'
+  },
+  'linked-authorization-failed': {
+    title: 'The identity lacks a permission on a resource that the cluster refers to.',
+    fix: 'Every cluster update checks these too: grant the named action, for the control-plane identity by `Managed Identity Operator`.'
+  },
+
+  // The cluster
+  'cluster-not-found': {
+    title: 'The cluster does not exist.',
+    fix: 'Correct `resource-group`, `cluster-name` or `subscription-id`: `az aks list -o table`.'
+  },
+  'cluster-stopped': {
+    title: 'The cluster is stopped.',
+    fix: 'Start it with `az aks start -g <resource group> -n <cluster>`, then run this again.'
+  },
+  'cluster-deleting': { title: 'The cluster is being deleted.', fix: 'Nothing can be done on it any more.' },
+  'cluster-failed': {
+    title: 'The cluster’s last operation failed.',
+    fix: 'Reconcile it with `az aks update -g <resource group> -n <cluster>`, then run this again.'
+  },
+  'cluster-stuck-updating': {
+    title: 'The cluster did not leave its running operation in time.',
+    fix: 'Look at `az aks operation show-latest -g <resource group> -n <cluster>`; run this again when it has ended, or `az aks operation-abort`.'
+  },
+  'identity-not-user-assigned': {
+    title: 'The cluster has no user-assigned identity, which KMS etcd encryption needs.',
+    fix: 'Give it one: `az aks update -g <resource group> -n <cluster> --enable-managed-identity --assign-identity <identity id>`.'
+  },
+  'local-accounts-disabled': {
+    title: 'The cluster gives out no administrator certificate, because local accounts are disabled.',
+    fix: 'Turn on Microsoft Entra integration for the cluster, or pass `kubeconfig`.'
+  },
+  'kms-data-encryption': {
+    title: 'The cluster uses the newer “KMS data encryption” with a versionless key, which rotates and re-encrypts by itself.',
+    fix: 'Nothing is to be rotated here: AKS follows the key’s newest version within 6 hours.'
+  },
+
+  // The key
+  'key-not-found': {
+    title: 'The key version does not exist in its vault.',
+    fix: 'List them: `az keyvault key list-versions --vault-name <vault> --name <key> -o table`.'
+  },
+  'key-deleted': {
+    title: 'The key is deleted, and can still be recovered.',
+    fix: 'Recover it: `az keyvault key recover --vault-name <vault> --name <key>`.'
+  },
+  'key-forbidden': {
+    title: 'The identity of this workflow may not read or rotate the key.',
+    fix: 'Give it `Key Vault Crypto User` on the key, or `Key Vault Crypto Officer` where it makes new versions.'
+  },
+  'key-vault-unreachable': {
+    title: 'The vault’s data plane does not answer this runner.',
+    fix: 'Check the vault’s network rules, or run on a runner inside the network.'
+  },
+  'key-not-rsa': {
+    title: 'The key is not an RSA key, and the KMS plugin of AKS encrypts with RSA only.',
+    fix: 'Make an RSA key: `az keyvault key create --vault-name <vault> --name <key> --kty RSA --size 3072`.'
+  },
+  'key-lacks-operations': {
+    title: 'The key does not permit `encrypt` and `decrypt`.',
+    fix: 'Permit them: `az keyvault key set-attributes --id <key id> --ops encrypt decrypt wrapKey unwrapKey`.'
+  },
+  'key-disabled': {
+    title: 'The key version is disabled.',
+    fix: 'Enable it: `az keyvault key set-attributes --id <key id> --enabled true`.'
+  },
+  'key-expired': {
+    title: 'The key version has expired.',
+    fix: 'Extend it: `az keyvault key set-attributes --id <key id> --expires <UTC time>`, or choose another version.'
+  },
+  'key-not-yet-valid': {
+    title: 'The key version is not valid yet.',
+    fix: 'Wait until then, or change its start: `az keyvault key set-attributes --id <key id> --not-before <UTC time>`.'
+  },
+  'key-permission-missing': {
+    title: 'AKS could not encrypt and decrypt with the key by the cluster’s identity.',
+    fix: 'Give the control-plane identity `Key Vault Crypto User` (or the access policy keys encrypt, decrypt); wait some minutes for it to spread; check that the vault’s firewall lets AKS in.'
+  },
+
+  // What the operation may do here
+  'kms-off': { title: 'KMS etcd encryption is off on this cluster.', fix: 'Use the operation `enable`.' },
+  'kms-on-with-another-key': {
+    title: 'KMS etcd encryption is already on, with another key.',
+    fix: 'Use the operation `rotate` with this `key-id`.'
+  },
+  'vault-mode-differs': {
+    title: 'The vault is attached in the other network mode, which can’t be changed in place.',
+    fix: 'Leave `key-vault-network-access` as the cluster has it. To change it: `disable`, then the vault’s network access, then `enable`.'
+  },
+  'kubernetes-version-unavailable': {
+    title: 'AKS offers no upgrade from the cluster’s Kubernetes version to the wanted one.',
+    fix: 'See `az aks get-upgrades -g <resource group> -n <cluster> -o table`.'
+  },
+  'key-not-reached': {
+    title: 'An interrupted rotation was finished first, so the wanted key version is not in use yet.',
+    fix: 'Run the same operation again: it now rotates to the wanted version.'
+  },
+  'lock-held': {
+    title: 'Another run is working on this cluster.',
+    fix: 'Wait until it ends, then run this again.'
+  },
+  'lock-lost': {
+    title: 'The lock on the cluster was lost, so this run stopped.',
+    fix: 'See who holds the Lease `kms-etcd-encryption`; run this again when nobody does.'
+  },
+  'lock-forbidden': {
+    title: 'The identity may not take the lock on this cluster.',
+    fix: 'Grant get, create and update on leases (coordination.k8s.io) in the record’s namespace, or name another by `record-namespace`.'
+  },
+  'record-forbidden': {
+    title: 'The identity may not keep the record in this cluster.',
+    fix: 'Grant get, create and update on configmaps in the record’s namespace, or name another by `record-namespace`. The run goes on without.'
+  },
+  'key-must-stay': {
+    title: 'A key version that is no longer current must stay enabled and unexpired.',
+    fix: 'Retire it only after the next rotation was proved.'
+  },
+
+  // Azure's answers
+  'cluster-update-rejected': {
+    title: 'AKS rejected the update of the cluster. Nothing was changed.',
+    fix: 'Mend what the message names, then run this again.'
+  },
+  'cluster-update-failed': {
+    title: 'AKS began the update of the cluster, and it failed.',
+    fix: 'Run the same operation again: it repeats the update. The keys of before must stay until then.'
+  },
+  'azure-unavailable': {
+    title: 'Azure did not answer, or only with errors, for too long.',
+    fix: 'Run this again; it goes on where it stopped.'
+  },
+  'azure-request-failed': { title: 'Azure refused a request.', fix: 'Mend what the message names, then run this again.' },
+
+  // Kubernetes' answers
+  'kubeconfig-invalid': {
+    title: 'The kubeconfig can’t be used.',
+    fix: 'Check it with `kubectl --kubeconfig <file> get --raw /version`.'
+  },
+  'api-server-unreachable': {
+    title: 'The Kubernetes API server does not answer this runner.',
+    fix: 'For a private cluster use a runner inside the network; check the authorized IP ranges.'
+  },
+  'kubernetes-unauthorized': {
+    title: 'The Kubernetes API server did not accept the credential.',
+    fix: 'Check `kubeconfig`, or that the identity belongs to the cluster’s tenant.'
+  },
+  'secrets-forbidden': {
+    title: 'The identity may not list namespaces and list or patch Secrets.',
+    fix: 'Give it `Azure Kubernetes Service RBAC Writer` on the cluster, or a ClusterRole with list on namespaces and list, patch on secrets.'
+  },
+  'secrets-listing-failed': {
+    title: 'The Secrets could not all be listed.',
+    fix: 'Run this again; keep every key version until it is green.'
+  },
+  'secrets-failed': {
+    title: 'Some Secrets could not be re-encrypted.',
+    fix: 'Mend the Secrets listed in the summary, then run the same operation again. Keep every key version until it is green.'
+  },
+  'secrets-not-settled': {
+    title: 'Secrets were still stale in the last pass, so nothing is proved.',
+    fix: 'An API server may still write under the old key: run this again in some minutes. Keep every key version until it is green.'
+  },
+
+  // The run
+  'cancelled': { title: 'The run was cancelled.', fix: 'Run the same operation again: it goes on where it stopped.' },
+  'timed-out': {
+    title: 'The run reached its time limit.',
+    fix: 'Run the same operation again: it goes on where it stopped. Raise `timeout-minutes` for large clusters.'
+  },
+  'internal-error': {
+    title: 'Something failed that this action did not foresee.',
+    fix: 'Run the same operation again; if it happens again, report it with the log.'
+  }
+} as const satisfies Readonly<Record<string, { readonly title: string; readonly fix: string }>>
+
+export type Code = keyof typeof CATALOG
+
+/** A failure that a person can act on. `message` is one or more sentences that name the thing at fault. */
+export class ActionError extends Error {
+  readonly code: Code
+  /** What to do; the catalogue's, unless the place that threw knows better. */
+  readonly fix: string
+
+  constructor(code: Code, message: string, options: { readonly fix?: string; readonly cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'ActionError'
+    this.code = code
+    this.fix = options.fix ?? CATALOG[code].fix
+  }
+}
+
+/** Any thrown value as a failure with a code. */
+export function toActionError(error: unknown): ActionError {
+  if (error instanceof ActionError) return error
+  return new ActionError('internal-error', error instanceof Error ? error.message : String(error), { cause: error })
+}
+
+/** Somebody else changed the cluster between reading and writing it: observe again and decide again. */
+export class ClusterChangedError extends Error {
+  override readonly name = 'ClusterChangedError'
+}
