@@ -39,6 +39,6 @@ export interface Cluster {
   readonly kms: KmsProfile
   /** `securityProfile` exactly as Azure shows it, for the report. */
   readonly securityProfile: JsonObject
-  /** Versions that the control plane can be upgraded to from here; read only where an operation upgrades. */
-  readonly upgrades: readonly string[]
+  /** Versions that the control plane can be upgraded to from here; undefined where they were not read. */
+  readonly upgrades: readonly string[] | undefined
 }

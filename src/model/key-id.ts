@@ -39,3 +39,10 @@ export function parseKeyId(text: string, vaultSuffix: string): KeyVersion | KeyI
 export function sameKeyVersion(a: string | undefined, b: string | undefined): boolean {
   return a !== undefined && b !== undefined && a.replace(/\/$/, '').toLowerCase() === b.replace(/\/$/, '').toLowerCase()
 }
+
+/** A key version from an id that Azure itself gave; undefined where it names no version. */
+export function keyVersionFrom(keyId: string): KeyVersion | undefined {
+  const host = URL.canParse(keyId) ? new URL(keyId).hostname : ''
+  const parsed = parseKeyId(keyId, host.slice(host.indexOf('.') + 1))
+  return typeof parsed === 'string' ? undefined : parsed
+}

@@ -21,6 +21,11 @@ export type KeyObservation =
   | { readonly kind: 'readable'; readonly key: KeyDetails }
   | { readonly kind: 'unreadable'; readonly id: KeyVersion; readonly reason: KeyUnreadable; readonly message: string }
 
+/** All versions of one key, in no order. */
+export type KeyVersionsObservation =
+  | { readonly kind: 'readable'; readonly versions: readonly KeyProperties[] }
+  | { readonly kind: 'unreadable'; readonly reason: KeyUnreadable; readonly message: string }
+
 export type KeyUnreadable = 'not-found' | 'deleted' | 'forbidden' | 'unreachable'
 
 /** The newest version that can be used now, by creation: Key Vault lists versions in no order. */

@@ -24,3 +24,8 @@ export function sameKmsProfile(a: KmsProfile, b: KmsProfile): boolean {
     (a.vaultResourceId ?? '').toLowerCase() === (b.vaultResourceId ?? '').toLowerCase()
   )
 }
+
+/** Url of the key version that a cluster with this profile encrypts under; undefined when KMS is off. */
+export function keyIdOf(profile: KmsProfile): string | undefined {
+  return profile.enabled ? profile.keyId : undefined
+}

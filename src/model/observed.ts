@@ -1,7 +1,7 @@
 import type { Cluster } from './cluster.ts'
 import type { Finding } from './finding.ts'
 import type { ClusterRecord, Goal } from './goal.ts'
-import type { KeyObservation, KeyProperties } from './key.ts'
+import type { KeyObservation, KeyVersionsObservation } from './key.ts'
 
 /** Everything that a decision may depend on, read at one moment. */
 export interface Observed {
@@ -16,8 +16,8 @@ export interface Observed {
   readonly goal: { readonly goal: Goal; readonly fromEarlierRun: boolean } | undefined
   /** By key version url in lower case: the pinned, the requested, the newest and the goal's version, as far as there are. */
   readonly keys: ReadonlyMap<string, KeyObservation>
-  /** All versions of the key that the cluster pins; empty when KMS is off or they can't be read. */
-  readonly keyVersions: readonly KeyProperties[]
+  /** All versions of the key that the cluster pins; undefined when KMS is off. */
+  readonly keyVersions: KeyVersionsObservation | undefined
   /** What the edges noticed on the way. */
   readonly findings: readonly Finding[]
 }

@@ -1,0 +1,140 @@
+import { clusterFromBody } from './azure/cluster-body.ts'
+import { toActionError, type ActionError } from './errors.ts'
+import type { Memory } from './memory.ts'
+import type { Cluster } from './model/cluster.ts'
+import { clusterId } from './model/cluster.ts'
+import type { Finding } from './model/finding.ts'
+import { EMPTY_RECORD } from './model/goal.ts'
+import { adviseKeys } from './model/key-advice.ts'
+import { KMS_OFF, sameKmsProfile } from './model/kms-profile.ts'
+import type { Observed } from './model/observed.ts'
+import type { ClusterSnapshot, Plan, RunReport, RunResult, StepReport } from './model/report.ts'
+import type { Platform } from './platform.ts'
+import type { Request } from './request.ts'
+
+/** How long a failed run looks for the cluster's last state before it reports without. */
+const LAST_LOOK_MS = 10_000
+/** GitHub's runner gives a cancelled step 7.5 s in all. */
+const LAST_LOOK_WHEN_CANCELLED_MS = 1_000
+
+/** What happened in a run, step by step, and at its end the report of it. */
+export class Journal {
+  plan: Plan | undefined
+  readonly #request: Request
+  readonly #platform: Platform
+  readonly #memory: Memory
+  readonly #startedAt: number
+  readonly #steps: StepReport[] = []
+  #first: Observed | undefined
+  #last: Observed | undefined
+  #after: Cluster | undefined
+
+  constructor(request: Request, platform: Platform, memory: Memory) {
+    this.#request = request
+    this.#platform = platform
+    this.#memory = memory
+    this.#startedAt = platform.now()
+  }
+
+  saw(observed: Observed): void {
+    this.#first ??= observed
+    // The record and the keys are not read while the cluster is changing.
+    if (this.#first.cluster.phase === 'changing') this.#first = { ...observed, cluster: this.#first.cluster }
+    this.#last = observed
+    this.#after = observed.cluster
+  }
+
+  async step(kind: string, title: string, body: () => Promise<void>): Promise<void> {
+    const startedAt = this.#platform.now()
+    const note = (result: StepReport['result']): void => {
+      this.#steps.push({ kind, title, durationMs: this.#platform.now() - startedAt, result })
+    }
+    try {
+      await body()
+      note('done')
+    } catch (error) {
+      note(toActionError(error).code === 'cancelled' ? 'cancelled' : 'failed')
+      throw error
+    }
+  }
+
+  done(sentence: string, findings: readonly Finding[]): RunReport {
+    return this.#report('done', sentence, findings)
+  }
+
+  onlyPlanned(): RunReport {
+    return this.#report('planned', this.plan?.sentence ?? '')
+  }
+
+  refused(findings: readonly Finding[]): RunReport {
+    const [first] = findings
+    const error = first && { code: first.code, message: first.message, fix: first.fix }
+    return this.#report('refused', first?.message ?? '', findings, error)
+  }
+
+  /** What went wrong may have left the cluster in another state than was seen last. */
+  async failed(error: ActionError): Promise<RunReport> {
+    if (this.#last !== undefined) {
+      try {
+        const limit = error.code === 'cancelled' ? LAST_LOOK_WHEN_CANCELLED_MS : LAST_LOOK_MS
+        const look = this.#platform.clusters.read(AbortSignal.timeout(limit))
+        this.#after = clusterFromBody((await look).body, undefined)
+      } catch (lookError) {
+        this.#platform.log.debug(`The cluster could not be read at the end: ${toActionError(lookError).message}`)
+      }
+    }
+    const { code, message, fix } = error
+    return this.#report(code === 'cancelled' ? 'cancelled' : 'failed', message, [], { code, message, fix })
+  }
+
+  #report(
+    result: RunResult,
+    sentence: string,
+    findings: readonly Finding[] = [],
+    error?: RunReport['error']
+  ): RunReport {
+    const { operation, dryRun, cluster } = this.#request
+    const { provedProfile, proofs } = this.#memory
+    const [first, after] = [this.#first, this.#after]
+    const proved = after?.phase === 'ready' && provedProfile !== undefined && sameKmsProfile(provedProfile, after.kms)
+    return {
+      schemaVersion: 1,
+      operation,
+      dryRun,
+      cluster: first?.cluster.id ?? clusterId(cluster),
+      run: this.#platform.run,
+      startedAt: new Date(this.#startedAt).toISOString(),
+      durationMs: this.#platform.now() - this.#startedAt,
+      result,
+      sentence,
+      error,
+      findings: [...(this.#last?.findings ?? []), ...findings],
+      before: first && snapshot(first.cluster),
+      after: after && snapshot(after),
+      changed: first !== undefined && after !== undefined && differs(first.cluster, after),
+      proved,
+      plan: this.plan,
+      steps: this.#steps,
+      proofs,
+      keys: this.#steps.length === 0 ? [] : this.#keyAdvice(proved)
+    }
+  }
+
+  #keyAdvice(proved: boolean): RunReport['keys'] {
+    return adviseKeys({
+      before: this.#first?.cluster.kms ?? KMS_OFF,
+      after: this.#after?.kms ?? KMS_OFF,
+      record: this.#first?.record ?? EMPTY_RECORD,
+      proved
+    })
+  }
+}
+
+function differs(before: Cluster, after: Cluster): boolean {
+  return !sameKmsProfile(before.kms, after.kms) || before.kubernetesVersion !== after.kubernetesVersion
+}
+
+function snapshot(cluster: Cluster): ClusterSnapshot {
+  const { securityProfile, kms, kubernetesVersion, provisioningState } = cluster
+  return { securityProfile, kms, kubernetesVersion, provisioningState }
+}

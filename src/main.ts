@@ -1,0 +1,113 @@
+import { ActionError, ClusterChangedError, toActionError } from './errors.ts'
+import { Journal } from './journal.ts'
+import type { Lock } from './kubernetes/lock.ts'
+import { emptyMemory } from './memory.ts'
+import type { RunReport } from './model/report.ts'
+import type { Step } from './model/step.ts'
+import { observe } from './observe.ts'
+import { decide } from './operations/decide.ts'
+import { makePlan, MOST_STEPS } from './plan.ts'
+import type { Platform } from './platform.ts'
+import type { Request } from './request.ts'
+import { reencrypt } from './steps/prove-secrets.ts'
+import type { StepContext } from './steps/step-definition.ts'
+import { bind } from './steps/steps.ts'
+
+/** Others may change the cluster while we look at it; after so many times in a row something is wrong. */
+const MOST_SURPRISES = 10
+
+/**
+ * One run: observe, decide, perform, and observe again, until the operation is done or refused. Never throws: what went
+ * wrong is in the report.
+ */
+export async function run(request: Request, platform: Platform): Promise<RunReport> {
+  const { log } = platform
+  const memory = emptyMemory()
+  const journal = new Journal(request, platform, memory)
+  let lock: Lock | undefined
+  try {
+    for (let steps = 0, surprises = 0; steps < MOST_STEPS; ) {
+      platform.signal.throwIfAborted()
+      const observation = await observe(request, platform, memory)
+      const { observed } = observation
+      journal.saw(observed)
+      const decision = decide(request, observed)
+      const waiting = decision.kind === 'step' && decision.step.kind === 'wait-for-cluster'
+      if (journal.plan === undefined && !waiting) journal.plan = makePlan(request, observed)
+      if (decision.kind === 'refused') return journal.refused(decision.findings)
+      if (request.dryRun && !waiting) return journal.onlyPlanned()
+      if (decision.kind === 'done') {
+        if (lock !== undefined) await closeRecord(platform, observed.record)
+        return journal.done(decision.sentence, decision.findings)
+      }
+      if (lock === undefined && !waiting) {
+        lock = await log.group('Take the lock on the cluster', async () => (await platform.kubernetes()).lock.acquire())
+        continue
+      }
+
+      const context: StepContext = {
+        ...platform,
+        observed,
+        cluster: observation.cluster,
+        kubernetes: await platform.kubernetes(),
+        memory,
+        signal: lock === undefined ? platform.signal : AbortSignal.any([platform.signal, lock.lost])
+      }
+      try {
+        await perform(decision.step, context, journal)
+        steps++
+        surprises = 0
+      } catch (error) {
+        if (!(error instanceof ClusterChangedError) || ++surprises > MOST_SURPRISES) throw error
+        log.info(`${error.message} Looking again.`)
+      }
+    }
+    throw new Error(`${request.operation} did not end after ${String(MOST_STEPS)} steps.`)
+  } catch (error) {
+    return await journal.failed(toActionError(error))
+  } finally {
+    await lock?.release()
+    await platform.close()
+  }
+}
+
+async function perform(step: Step, context: StepContext, journal: Journal): Promise<void> {
+  const bound = bind(step)
+  const title = bound.describe(context.observed)
+  try {
+    await journal.step(step.kind, title, () => context.log.group(title, () => bound.perform(context)))
+  } catch (error) {
+    if (step.kind === 'set-kms-profile' && mayHaveBegun(error)) await salvage(context, journal)
+    throw error
+  }
+}
+
+/** Whether the API servers may already write under another key than before. */
+function mayHaveBegun(error: unknown): boolean {
+  return (
+    error instanceof ActionError &&
+    (error.code === 'cluster-update-failed' || error.code === 'azure-unavailable' || error.code === 'cluster-stuck-updating')
+  )
+}
+
+/**
+ * After a failed update the Secrets are re-encrypted all the same, if the API server answers, so that none is left under a
+ * key that goes next. Source: learn.microsoft.com/azure/aks/use-kms-etcd-encryption
+ */
+async function salvage(context: StepContext, journal: Journal): Promise<void> {
+  const title = 'Re-encrypt every Secret although the update failed'
+  try {
+    await journal.step('prove-secrets', title, () =>
+      context.log.group(title, async () => {
+        await reencrypt('after-change', context)
+      })
+    )
+  } catch (error) {
+    context.log.info(`This failed too: ${toActionError(error).message}`)
+  }
+}
+
+/** The goal is reached: the record keeps what was proved, and nothing is under way any more. */
+async function closeRecord(platform: Platform, record: Parameters<StepContext['kubernetes']['record']['write']>[0]): Promise<void> {
+  if (record.goal !== undefined) await (await platform.kubernetes()).record.write({ ...record, goal: undefined })
+}

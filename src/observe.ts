@@ -1,0 +1,78 @@
+import { clusterFromBody } from './azure/cluster-body.ts'
+import type { KeyVault } from './azure/key-vault.ts'
+import type { ManagedCluster } from './azure/managed-clusters.ts'
+import { finding, type Finding } from './model/finding.ts'
+import { EMPTY_RECORD, type ClusterRecord } from './model/goal.ts'
+import { keyVersionFrom, type KeyVersion } from './model/key-id.ts'
+import { newestUsable, type KeyObservation, type KeyVersionsObservation } from './model/key.ts'
+import { keyIdOf, sameKmsProfile } from './model/kms-profile.ts'
+import { isRecorded } from './operations/reach.ts'
+import type { Observed } from './model/observed.ts'
+import type { Memory } from './memory.ts'
+import type { Platform } from './platform.ts'
+import type { Request } from './request.ts'
+
+export interface Observation {
+  readonly observed: Observed
+  readonly cluster: ManagedCluster
+}
+
+/** Reads the cluster, its record and the keys in question, at one moment. Changes nothing. */
+export async function observe(request: Request, platform: Platform, memory: Memory): Promise<Observation> {
+  const current = await platform.clusters.read(platform.signal)
+  const upgrades = request.operation === 'migrate-v2' ? await platform.clusters.upgrades(platform.signal) : undefined
+  const cluster = clusterFromBody(current.body, upgrades)
+  const now = platform.now()
+  const bare: Observed = {
+    now,
+    cluster,
+    secretsProved: memory.provedProfile !== undefined && sameKmsProfile(memory.provedProfile, cluster.kms),
+    record: EMPTY_RECORD,
+    goal: undefined,
+    keys: new Map(),
+    keyVersions: undefined,
+    findings: []
+  }
+  // A cluster in any other phase is waited for or refused, and its API server need not answer.
+  if (cluster.phase !== 'ready' && cluster.phase !== 'failed') return { observed: bare, cluster: current }
+
+  const kubernetes = await platform.kubernetes()
+  const { record, findings } = await readRecord(kubernetes.record)
+  const goal = record.goal ?? memory.goal
+  const { keys, keyVersions } = await readKeys(request, platform.keyVault, now, keyIdOf(cluster.kms), goal && keyIdOf(goal.kms))
+  const observed: Observed = { ...bare, record, keys, keyVersions, findings }
+  if (goal === undefined) return { observed, cluster: current }
+  const ownGoal = memory.goal !== undefined && isRecorded({ ...observed, goal: { goal, fromEarlierRun: false } }, memory.goal)
+  return { observed: { ...observed, goal: { goal, fromEarlierRun: !ownGoal } }, cluster: current }
+}
+
+async function readRecord(store: {
+  read(): Promise<{ readonly record: ClusterRecord; readonly forbidden: boolean }>
+}): Promise<{ readonly record: ClusterRecord; readonly findings: readonly Finding[] }> {
+  const { record, forbidden } = await store.read()
+  return { record, findings: forbidden ? [finding('warning', 'record-forbidden')] : [] }
+}
+
+async function readKeys(
+  request: Request,
+  keyVault: KeyVault,
+  now: number,
+  pinnedId: string | undefined,
+  goalId: string | undefined
+): Promise<{
+  readonly keys: ReadonlyMap<string, KeyObservation>
+  readonly keyVersions: KeyVersionsObservation | undefined
+}> {
+  const pinned = pinnedId === undefined ? undefined : keyVersionFrom(pinnedId)
+  const keyVersions =
+    request.operation === 'rotate' && pinned !== undefined
+      ? await keyVault.listVersions(pinned.vaultUrl, pinned.name)
+      : undefined
+  const newest = keyVersions?.kind === 'readable' ? newestUsable(keyVersions.versions, now)?.id : undefined
+  const wanted = [pinned, request.key, newest, goalId === undefined ? undefined : keyVersionFrom(goalId)]
+  const unique = new Map(wanted.filter((id): id is KeyVersion => id !== undefined).map((id) => [id.url.toLowerCase(), id]))
+  const keys = await Promise.all(
+    [...unique].map(async ([url, id]): Promise<[string, KeyObservation]> => [url, await keyVault.readKey(id)])
+  )
+  return { keys: new Map(keys), keyVersions }
+}

@@ -1,0 +1,35 @@
+import { refusal } from '../model/finding.ts'
+import type { Observed } from '../model/observed.ts'
+import type { OperationName } from '../model/operation.ts'
+import type { Decision } from '../model/step.ts'
+import type { Request } from '../request.ts'
+import { disable } from './disable.ts'
+import { enable } from './enable.ts'
+import { migrateV2 } from './migrate-v2.ts'
+import type { Operation } from './operation.ts'
+import { refused, step } from './reach.ts'
+import { rotate } from './rotate.ts'
+
+const OPERATION: Readonly<Record<OperationName, Operation>> = { enable, rotate, disable, 'migrate-v2': migrateV2 }
+
+/** The next step of the asked operation, once the cluster is in a state in which anything can be done. */
+export function decide(request: Request, observed: Observed): Decision {
+  const { phase, provisioningState } = observed.cluster
+  switch (phase) {
+    case 'changing':
+      return step({ kind: 'wait-for-cluster' })
+    case 'stopped':
+      return refused(refusal('cluster-stopped'))
+    case 'deleting':
+      return refused(refusal('cluster-deleting'))
+    case 'failed':
+      // A failed update of an operation that is under way is mended by going on with it.
+      if (observed.goal === undefined) {
+        return refused(refusal('cluster-failed', `The cluster or a node pool is in the state ${provisioningState}.`))
+      }
+      break
+    case 'ready':
+      break
+  }
+  return OPERATION[request.operation](request, observed)
+}

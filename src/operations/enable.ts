@@ -1,0 +1,40 @@
+import type { Goal } from '../model/goal.ts'
+import { sameKeyVersion } from '../model/key-id.ts'
+import type { KmsProfile } from '../model/kms-profile.ts'
+import { refusal } from '../model/finding.ts'
+import { checkVaultMode } from '../preflight/vault-mode.ts'
+import type { Operation } from './operation.ts'
+import { goalUnderWay, inForce, proveThenDone, reachProfile, refused } from './reach.ts'
+
+/** KMS off → prove → set the profile → prove. */
+export const enable: Operation = (request, observed) => {
+  const { kms } = observed.cluster
+  if (request.key === undefined) return refused(refusal('input-missing', '`enable` needs `key-id`.'))
+  const wanted: KmsProfile = {
+    enabled: true,
+    keyId: request.key.url,
+    networkAccess: request.networkAccess ?? 'Public',
+    vaultResourceId: request.vaultResourceId
+  }
+  const underWay = goalUnderWay(observed, 'enable')
+  const resumable = underWay?.kms.enabled === true && sameKeyVersion(underWay.kms.keyId, wanted.keyId)
+
+  if (kms.enabled && !resumable) {
+    if (inForce(observed.cluster, wanted)) {
+      return proveThenDone(observed, 'KMS etcd encryption was already on with this key version.')
+    }
+    const otherMode = checkVaultMode(kms, wanted)
+    if (otherMode.length > 0) return refused(...otherMode)
+    return refused(refusal('kms-on-with-another-key', `The cluster encrypts under ${kms.keyId}.`))
+  }
+
+  const goal: Goal = resumable
+    ? underWay
+    : { operation: 'enable', kms: wanted, fromKeyId: undefined, kubernetesVersion: undefined }
+  const resumed = resumable && observed.goal?.fromEarlierRun === true
+  return reachProfile(observed, goal, goal.kms, {
+    sentence: resumed
+      ? 'Finished the interrupted enable: every Secret is encrypted under the key version.'
+      : 'KMS etcd encryption is on, and every Secret is encrypted under the key version.'
+  })
+}

@@ -1,0 +1,106 @@
+import { finding, refusal, type Finding } from '../model/finding.ts'
+import type { Goal } from '../model/goal.ts'
+import { newestUsable } from '../model/key.ts'
+import { keyVersionFrom, sameKeyVersion } from '../model/key-id.ts'
+import { sameKmsProfile, type KmsProfile } from '../model/kms-profile.ts'
+import { keyOf, type Observed } from '../model/observed.ts'
+import type { Decision } from '../model/step.ts'
+import { checkIdentity } from '../preflight/identity.ts'
+import { checkKey, unreadableKey } from '../preflight/key.ts'
+import { checkProfile } from '../preflight/profile.ts'
+import type { Request } from '../request.ts'
+import type { Operation } from './operation.ts'
+import { done, goalUnderWay, proveThenDone, reachProfile, refused, step } from './reach.ts'
+
+type KmsOn = Extract<KmsProfile, { enabled: true }>
+
+/** Choose the key version → preflight → prove → set the profile → prove. Never two rotations in one run. */
+export const rotate: Operation = (request, observed) => {
+  const { kms } = observed.cluster
+  if (!kms.enabled) return refused(refusal('kms-off'))
+  if (keyVersionFrom(kms.keyId) === undefined) {
+    return refused(refusal('kms-data-encryption', `The cluster follows ${kms.keyId}, which names no version.`))
+  }
+
+  const goal = goalUnderWay(observed, 'rotate')
+  if (goal !== undefined && sameKmsProfile(kms, goal.kms)) return finish(request, observed, goal)
+  if (goal?.kms.enabled === true && agrees(request, goal.kms) && checkProfile(observed, goal.kms).length === 0) {
+    return reachProfile(observed, goal, goal.kms, rotated)
+  }
+
+  const notDue = dueLater(request, observed, kms)
+  if (notDue !== undefined) return done(notDue)
+
+  const keyId = request.key?.url ?? newerVersion(observed, kms)
+  if (keyId === undefined) return createVersion(observed, kms)
+  if (sameKeyVersion(keyId, kms.keyId)) {
+    return proveThenDone(observed, 'The cluster already encrypts under this key version.')
+  }
+  const wanted: KmsProfile = {
+    enabled: true,
+    keyId,
+    networkAccess: request.networkAccess ?? kms.networkAccess,
+    vaultResourceId: request.vaultResourceId ?? (request.networkAccess === 'Public' ? undefined : kms.vaultResourceId)
+  }
+  return reachProfile(
+    observed,
+    { operation: 'rotate', kms: wanted, fromKeyId: kms.keyId, kubernetesVersion: undefined },
+    wanted,
+    rotated
+  )
+}
+
+const rotated = { sentence: 'The key is rotated, and every Secret is encrypted under the new key version.' }
+
+/** The new key version is pinned already: what is left is the proof, and no second rotation on top of it. */
+function finish(request: Request, observed: Observed, goal: Goal): Decision {
+  const interrupted = observed.goal?.fromEarlierRun === true
+  const findings: Finding[] = []
+  if (goal.kms.enabled && !agrees(request, goal.kms)) {
+    findings.push(finding('warning', 'key-not-reached', `Wanted was ${request.key?.url ?? ''}; in use is ${goal.kms.keyId}.`))
+  }
+  return reachProfile(observed, goal, goal.kms, {
+    sentence: interrupted
+      ? 'Finished the interrupted rotation: every Secret is encrypted under the new key version.'
+      : rotated.sentence,
+    findings
+  })
+}
+
+function agrees(request: Request, profile: KmsOn): boolean {
+  return request.key === undefined || sameKeyVersion(request.key.url, profile.keyId)
+}
+
+/** The sentence for a key version that is younger than asked for; undefined when a rotation is due. */
+function dueLater(request: Request, observed: Observed, kms: KmsOn): string | undefined {
+  const current = keyOf(observed, kms.keyId)
+  if (request.maxKeyAge === undefined || current?.kind !== 'readable') return undefined
+  const due = current.key.created + request.maxKeyAge
+  if (due <= observed.now) return undefined
+  return `Not due until ${new Date(due).toISOString().slice(0, 10)}: nothing was touched.`
+}
+
+/** The newest usable version of the same key, when the cluster is behind it. */
+function newerVersion(observed: Observed, kms: KmsOn): string | undefined {
+  if (observed.keyVersions?.kind !== 'readable') return undefined
+  const newest = newestUsable(observed.keyVersions.versions, observed.now)
+  const pinned = observed.keyVersions.versions.find((version) => sameKeyVersion(version.id.url, kms.keyId))
+  if (newest === undefined || sameKeyVersion(newest.id.url, kms.keyId)) return undefined
+  return pinned !== undefined && newest.created <= pinned.created ? undefined : newest.id.url
+}
+
+/** A new version has the type and the operations of the version in use, so that this one is checked before it is made. */
+function createVersion(observed: Observed, kms: KmsOn): Decision {
+  const current = keyOf(observed, kms.keyId)
+  const pinned = keyVersionFrom(kms.keyId)
+  if (observed.keyVersions?.kind === 'unreadable') {
+    return refused(unreadableKey(observed.keyVersions.reason, observed.keyVersions.message))
+  }
+  if (current === undefined || pinned === undefined) return refused(refusal('key-not-found', `${kms.keyId} was not read.`))
+  const findings = [...checkIdentity(observed.cluster), ...checkKey(current, observed.now)].filter(
+    // A version that can no longer encrypt is a reason to rotate away from it.
+    ({ code }) => code !== 'key-disabled' && code !== 'key-expired' && code !== 'key-not-yet-valid'
+  )
+  if (findings.length > 0) return refused(...findings)
+  return step({ kind: 'create-key-version', vaultUrl: pinned.vaultUrl, keyName: pinned.name })
+}

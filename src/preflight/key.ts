@@ -1,0 +1,41 @@
+import { refusal, type Finding } from '../model/finding.ts'
+import type { KeyObservation, KeyUnreadable } from '../model/key.ts'
+import type { Code } from '../errors.ts'
+
+const UNREADABLE: Readonly<Record<KeyUnreadable, Code>> = {
+  'not-found': 'key-not-found',
+  deleted: 'key-deleted',
+  forbidden: 'key-forbidden',
+  unreachable: 'key-vault-unreachable'
+}
+
+export function unreadableKey(reason: KeyUnreadable, message: string): Finding {
+  return refusal(UNREADABLE[reason], message)
+}
+
+/** Whether AKS's KMS plugin can encrypt and decrypt under this key version: RSA, both operations, enabled, within its time. */
+export function checkKey(observation: KeyObservation, now: number): readonly Finding[] {
+  if (observation.kind === 'unreadable') return [unreadableKey(observation.reason, observation.message)]
+  const { id, keyType, keyOperations, enabled, notBefore, expires } = observation.key
+  const findings: Finding[] = []
+  if (!/^RSA(-HSM)?$/.test(keyType)) {
+    findings.push(refusal('key-not-rsa', `${id.url} is of type ${keyType}.`))
+  } else {
+    const missing = ['encrypt', 'decrypt'].filter((operation) => !keyOperations.includes(operation))
+    if (missing.length > 0) {
+      findings.push(refusal('key-lacks-operations', `${id.url} does not permit ${missing.join(' and ')}.`))
+    }
+  }
+  if (!enabled) findings.push(refusal('key-disabled', `${id.url} is disabled.`))
+  if (expires !== undefined && expires <= now) {
+    findings.push(refusal('key-expired', `${id.url} expired on ${isoMinute(expires)}.`))
+  }
+  if (notBefore !== undefined && notBefore > now) {
+    findings.push(refusal('key-not-yet-valid', `${id.url} is not valid before ${isoMinute(notBefore)}.`))
+  }
+  return findings
+}
+
+function isoMinute(time: number): string {
+  return `${new Date(time).toISOString().slice(0, 16).replace('T', ' ')} UTC`
+}

@@ -1,0 +1,28 @@
+import { withKmsProfile } from '../azure/cluster-body.ts'
+import { keyVersionFrom } from '../model/key-id.ts'
+import type { KmsProfile } from '../model/kms-profile.ts'
+import type { Step } from '../model/step.ts'
+import { PLANNED_VERSION } from './create-key-version.ts'
+import { sayState } from './say-state.ts'
+import type { StepDefinition } from './step-definition.ts'
+
+export const setKmsProfile: StepDefinition<Extract<Step, { kind: 'set-kms-profile' }>> = {
+  describe(step, observed) {
+    return `Set the cluster’s KMS profile: ${inWords(observed.cluster.kms)} → ${inWords(step.profile)}`
+  },
+  predict(step, observed) {
+    return { ...observed, secretsProved: false, cluster: { ...observed.cluster, kms: step.profile, phase: 'ready' } }
+  },
+  async perform(step, { cluster, clusters, memory, log, signal }) {
+    memory.provedProfile = undefined
+    await clusters.update(cluster, withKmsProfile(cluster.body, step.profile), { signal, onPoll: sayState(log) })
+  }
+}
+
+function inWords(profile: KmsProfile): string {
+  if (!profile.enabled) return 'off'
+  const key = keyVersionFrom(profile.keyId)
+  if (key === undefined) return profile.keyId
+  const version = key.version === PLANNED_VERSION ? 'the new version' : `version ${key.version}`
+  return `${key.vaultName}/${key.name} ${version} (${profile.networkAccess})`
+}

@@ -1,0 +1,34 @@
+import type { Observed } from '../model/observed.ts'
+import type { Step } from '../model/step.ts'
+import { createKeyVersion } from './create-key-version.ts'
+import { proveSecrets } from './prove-secrets.ts'
+import { recordGoal } from './record-goal.ts'
+import { setKmsProfile } from './set-kms-profile.ts'
+import type { StepContext, StepDefinition } from './step-definition.ts'
+import { upgradeKubernetes } from './upgrade-kubernetes.ts'
+import { waitForCluster } from './wait-for-cluster.ts'
+
+const STEPS: { readonly [K in Step['kind']]: StepDefinition<Extract<Step, { kind: K }>> } = {
+  'wait-for-cluster': waitForCluster,
+  'create-key-version': createKeyVersion,
+  'record-goal': recordGoal,
+  'prove-secrets': proveSecrets,
+  'set-kms-profile': setKmsProfile,
+  'upgrade-kubernetes': upgradeKubernetes
+}
+
+/** A step together with its definition: what TypeScript can't tie together through a union. */
+export interface BoundStep {
+  describe(observed: Observed): string
+  predict(observed: Observed): Observed
+  perform(context: StepContext): Promise<void>
+}
+
+export function bind<S extends Step>(step: S): BoundStep {
+  const definition = STEPS[step.kind] as unknown as StepDefinition<S>
+  return {
+    describe: (observed) => definition.describe(step, observed),
+    predict: (observed) => definition.predict(step, observed),
+    perform: (context) => definition.perform(step, context)
+  }
+}

@@ -1,0 +1,18 @@
+import type { Step } from '../model/step.ts'
+import { sayState } from './say-state.ts'
+import type { StepDefinition } from './step-definition.ts'
+
+/** How long a cluster may be under somebody else's operation; an upgrade of many nodes takes hours, and is not waited out. */
+const LIMIT_MS = 45 * 60_000
+
+export const waitForCluster: StepDefinition<Extract<Step, { kind: 'wait-for-cluster' }>> = {
+  describe(_step, observed) {
+    return `Wait until the cluster and its node pools have left ${observed.cluster.provisioningState}`
+  },
+  predict(_step, observed) {
+    return { ...observed, cluster: { ...observed.cluster, phase: 'ready', provisioningState: 'Succeeded' } }
+  },
+  async perform(_step, { clusters, signal, log }) {
+    await clusters.waitUntilSettled(LIMIT_MS, { signal, onPoll: sayState(log) })
+  }
+}

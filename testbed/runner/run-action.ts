@@ -1,0 +1,162 @@
+import { spawn } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** The built action, as a runner would start it. */
+export const BUNDLE = fileURLToPath(new URL('../../dist/index.js', import.meta.url))
+
+/** How GitHub's runner ends a step: SIGINT, and harder if that is not heeded (actions/runner, ProcessInvoker.cs). */
+const SIGTERM_AFTER_MS = 7_500
+const SIGKILL_AFTER_MS = 2_500
+
+export interface RunOptions {
+  /** By input name; the runner upper-cases names and keeps dashes. */
+  readonly inputs: Readonly<Record<string, string>>
+  /** Added to the runner's own environment. The test process's environment is not inherited, but for PATH. */
+  readonly env?: Readonly<Record<string, string>>
+  /** Cancels the step when aborted. */
+  readonly cancel?: AbortSignal
+  /** Called with every line that the action prints, as it comes. */
+  readonly onLine?: (line: string) => void
+  readonly bundle?: string
+}
+
+export interface RunResult {
+  /** Null when the process was killed by a signal. */
+  readonly exitCode: number | null
+  readonly outputs: Readonly<Record<string, string>>
+  readonly summary: string
+  /** Both streams, in the order they came, workflow commands included. */
+  readonly log: string
+  /** Values that the action asked the runner to mask. */
+  readonly masks: readonly string[]
+  /** `error`, `warning` and `notice` commands. */
+  readonly annotations: readonly { readonly level: string; readonly title: string; readonly message: string }[]
+  /** Text of the JSON report, if one was written. */
+  readonly report: string | undefined
+  readonly durationMs: number
+}
+
+/** Runs the built action once, with the files and variables that GitHub's runner gives a step. */
+export async function runAction(options: RunOptions): Promise<RunResult> {
+  const home = await mkdtemp(join(tmpdir(), 'runner-'))
+  const files = { GITHUB_OUTPUT: 'output', GITHUB_STEP_SUMMARY: 'summary', GITHUB_STATE: 'state', GITHUB_ENV: 'env', GITHUB_PATH: 'path' }
+  const fileVariables: Record<string, string> = {}
+  for (const [variable, file] of Object.entries(files)) {
+    fileVariables[variable] = join(home, file)
+    await writeFile(join(home, file), '')
+  }
+  const inputs = Object.entries(options.inputs).map(([name, value]) => [`INPUT_${name.replaceAll(' ', '_').toUpperCase()}`, value])
+  const startedAt = performance.now()
+  try {
+    const { exitCode, log } = await execute(options, {
+      PATH: process.env['PATH'] ?? '',
+      HOME: home,
+      CI: 'true',
+      GITHUB_ACTIONS: 'true',
+      RUNNER_TEMP: home,
+      RUNNER_OS: 'Linux',
+      GITHUB_WORKSPACE: home,
+      GITHUB_SERVER_URL: 'https://github.com',
+      GITHUB_REPOSITORY: 'octo-org/platform',
+      GITHUB_RUN_ID: '1234567890',
+      GITHUB_RUN_ATTEMPT: '1',
+      GITHUB_WORKFLOW: 'rotate',
+      GITHUB_JOB: 'rotate',
+      ...fileVariables,
+      ...(Object.fromEntries(inputs) as Record<string, string>),
+      ...options.env
+    })
+    const durationMs = performance.now() - startedAt
+    const outputs = parseFileCommands(await readFile(join(home, files.GITHUB_OUTPUT), 'utf8'))
+    const reportPath = outputs['report']
+    return {
+      exitCode,
+      outputs,
+      summary: await readFile(join(home, files.GITHUB_STEP_SUMMARY), 'utf8'),
+      log,
+      masks: commands(log, 'add-mask').map(({ message }) => message),
+      annotations: ['error', 'warning', 'notice'].flatMap((level) =>
+        commands(log, level).map(({ title, message }) => ({ level, title, message }))
+      ),
+      report: reportPath === undefined || reportPath === '' ? undefined : await readFile(reportPath, 'utf8'),
+      durationMs
+    }
+  } finally {
+    await rm(home, { recursive: true, force: true })
+  }
+}
+
+async function execute(
+  { cancel, onLine, bundle = BUNDLE }: RunOptions,
+  env: Readonly<Record<string, string>>
+): Promise<{ readonly exitCode: number | null; readonly log: string }> {
+  const child = spawn(process.execPath, [bundle], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  let log = ''
+  let partial = ''
+  const receive = (chunk: string): void => {
+    log += chunk
+    const lines = (partial + chunk).split('\n')
+    partial = lines.pop() ?? ''
+    for (const line of lines) onLine?.(line)
+  }
+  child.stdout.setEncoding('utf8').on('data', receive)
+  child.stderr.setEncoding('utf8').on('data', receive)
+
+  const timers: NodeJS.Timeout[] = []
+  const interrupt = (): void => {
+    child.kill('SIGINT')
+    timers.push(setTimeout(() => child.kill('SIGTERM'), SIGTERM_AFTER_MS))
+    timers.push(setTimeout(() => child.kill('SIGKILL'), SIGTERM_AFTER_MS + SIGKILL_AFTER_MS))
+  }
+  if (cancel?.aborted === true) interrupt()
+  else cancel?.addEventListener('abort', interrupt, { once: true })
+  try {
+    const exitCode = await new Promise<number | null>((resolve, reject) => {
+      child.once('error', reject)
+      child.once('close', resolve)
+    })
+    return { exitCode, log }
+  } finally {
+    cancel?.removeEventListener('abort', interrupt)
+    timers.forEach(clearTimeout)
+  }
+}
+
+/** `name=value` and `name<<DELIMITER` as in GITHUB_OUTPUT. */
+function parseFileCommands(text: string): Record<string, string> {
+  const values: Record<string, string> = {}
+  const lines = text.split('\n')
+  for (let i = 0; i < lines.length; i++) {
+    const line = lines[i] ?? ''
+    const [, name, delimiter] = /^([^=]+?)<<(.+)$/.exec(line) ?? []
+    if (name !== undefined && delimiter !== undefined) {
+      const end = lines.indexOf(delimiter, i + 1)
+      if (end < 0) throw new Error(`The output ${name} has no end.`)
+      values[name] = lines.slice(i + 1, end).join('\n')
+      i = end
+    } else if (line.includes('=')) {
+      values[line.slice(0, line.indexOf('='))] = line.slice(line.indexOf('=') + 1)
+    }
+  }
+  return values
+}
+
+/** Workflow commands of one kind, `::kind title=…::message`. */
+function commands(log: string, kind: string): { readonly title: string; readonly message: string }[] {
+  return [...log.matchAll(new RegExp(`^::${kind}(?: ([^\\n]*?))?::(.*)$`, 'gm'))].map((match) => ({
+    title: unescape(/(?:^|,)title=([^,]*)/.exec(match[1] ?? '')?.[1] ?? ''),
+    message: unescape(match[2] ?? '')
+  }))
+}
+
+function unescape(text: string): string {
+  return text
+    .replaceAll('%0D', '\r')
+    .replaceAll('%0A', '\n')
+    .replaceAll('%3A', ':')
+    .replaceAll('%2C', ',')
+    .replaceAll('%25', '%')
+}
