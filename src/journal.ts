@@ -138,3 +138,28 @@ function snapshot(cluster: Cluster): ClusterSnapshot {
   const { securityProfile, kms, kubernetesVersion, provisioningState } = cluster
   return { securityProfile, kms, kubernetesVersion, provisioningState }
 }
+
+/** The report of a run that never began, because its inputs can't be used. */
+export function rejectedReport(operation: string, { code, message, fix }: ActionError): RunReport {
+  return {
+    schemaVersion: 1,
+    operation,
+    dryRun: false,
+    cluster: '',
+    run: undefined,
+    startedAt: new Date().toISOString(),
+    durationMs: 0,
+    result: 'refused',
+    sentence: message,
+    error: { code, message, fix },
+    findings: [],
+    before: undefined,
+    after: undefined,
+    changed: false,
+    proved: false,
+    plan: undefined,
+    steps: [],
+    proofs: [],
+    keys: []
+  }
+}

@@ -1,7 +1,15 @@
-import type { KeyVault } from './azure/key-vault.ts'
-import type { ManagedClusters } from './azure/managed-clusters.ts'
-import type { Kubernetes } from './kubernetes/kubernetes.ts'
+import type { TokenCredential } from '@azure/core-auth'
+import { usesEntra } from './azure/cluster-body.ts'
+import { createCredential } from './azure/credentials.ts'
+import { createKeyVault, type KeyVault } from './azure/key-vault.ts'
+import { createManagedClusters, type ManagedClusters } from './azure/managed-clusters.ts'
+import { createResourceManager } from './azure/resource-manager.ts'
+import { connectKubernetes, type Kubernetes } from './kubernetes/kubernetes.ts'
 import type { Log } from './log.ts'
+import type { Request } from './request.ts'
+
+/** The Entra application of every AKS API server, the same in all clouds. Source: learn.microsoft.com/azure/aks/kubelogin-authentication */
+const AKS_SERVER_SCOPE = '6dae42f8-4368-4678-94ff-3960e28e3630/.default'
 
 /** Everything outside the process that a run touches. */
 export interface Platform {
@@ -18,4 +26,65 @@ export interface Platform {
   readonly log: Log
   /** Aborted, with an ActionError as its reason, when the run is cancelled or out of time. */
   readonly signal: AbortSignal
+}
+
+export interface PlatformOptions {
+  /** Asks GitHub for a new ID token. */
+  readonly getIdToken: (audience: string) => Promise<string>
+  readonly run: string | undefined
+  readonly log: Log
+  readonly signal: AbortSignal
+}
+
+/** The real one: Azure and the cluster of the request. Nothing is sent before it is first needed. */
+export function createPlatform(request: Request, options: PlatformOptions): Platform {
+  const { getIdToken, run, log, signal } = options
+  const credential = createCredential(request.credential, request.cloud, { getIdToken })
+  const arm = createResourceManager(credential, request.cloud, request.cluster.subscriptionId)
+  const clusters = createManagedClusters(arm, request.cluster)
+  let connection: Promise<Kubernetes> | undefined
+
+  async function connect(): Promise<Kubernetes> {
+    const access =
+      request.kubeconfig === undefined
+        ? await accessFromAzure(clusters, credential, signal)
+        : { kubeconfig: request.kubeconfig, bearerToken: undefined }
+    return connectKubernetes({ ...access, namespace: request.recordNamespace, holder: run ?? `process ${String(process.pid)}`, log, signal })
+  }
+
+  return {
+    clusters,
+    keyVault: createKeyVault(credential, request.cloud),
+    kubernetes: () => (connection ??= connect()),
+    async close() {
+      const connected = await connection?.catch(() => undefined)
+      await connected?.close()
+    },
+    run,
+    now: Date.now,
+    log,
+    signal
+  }
+}
+
+interface ClusterAccess {
+  readonly kubeconfig: string
+  readonly bearerToken: (() => Promise<string>) | undefined
+}
+
+async function accessFromAzure(
+  clusters: ManagedClusters,
+  credential: TokenCredential,
+  signal: AbortSignal
+): Promise<ClusterAccess> {
+  const { body } = await clusters.read(signal)
+  if (!usesEntra(body)) return { kubeconfig: await clusters.kubeconfig('admin', signal), bearerToken: undefined }
+  return {
+    kubeconfig: await clusters.kubeconfig('user', signal),
+    async bearerToken() {
+      const token = await credential.getToken(AKS_SERVER_SCOPE, { abortSignal: signal })
+      if (token === null) throw new Error('The credential gave no token.')
+      return token.token
+    }
+  }
 }

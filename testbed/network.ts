@@ -52,7 +52,7 @@ export interface Network {
   /** Every `host:port` that was let through. */
   readonly connected: readonly string[]
   /** What handlers threw: faults of the bed itself, never of the code under test. */
-  readonly faults: readonly unknown[]
+  readonly failures: readonly unknown[]
   /** Answers for a host name, or for every name that `host` accepts; the first that fits wins. */
   serve(host: string | ((name: string) => boolean), handler: WireHandler): void
   close(): Promise<void>
@@ -67,7 +67,7 @@ export async function startNetwork(options: { readonly certificateAuthority: Cer
   const handlerOf = (name: string): WireHandler | undefined => handlers.find(({ accepts }) => accepts(name))?.handler
   const refused: string[] = []
   const connected: string[] = []
-  const faults: unknown[] = []
+  const failures: unknown[] = []
   const sockets = new Set<Duplex>()
 
   const contexts = new Map<string, Promise<SecureContext>>()
@@ -91,7 +91,7 @@ export async function startNetwork(options: { readonly certificateAuthority: Cer
   })
   https.on('request', (request, response) => {
     answer(request, response, handlerOf(hostOf(request.headers.host))).catch((error: unknown) => {
-      faults.push(error)
+      failures.push(error)
       response.writeHead(500, { 'content-type': 'text/plain' })
       response.end(`The test bed failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
     })
@@ -124,7 +124,7 @@ export async function startNetwork(options: { readonly certificateAuthority: Cer
     environment: { HTTPS_PROXY: proxyUrl, NO_PROXY: '127.0.0.1,localhost', NODE_EXTRA_CA_CERTS: authorityFile },
     refused,
     connected,
-    faults,
+    failures,
     serve(host, handler) {
       handlers.push({ accepts: typeof host === 'string' ? (name) => name === host : host, handler })
     },

@@ -58,12 +58,17 @@ export function summarizeProof(proof: Proof): SecretCounts {
   }
 }
 
-export function countOutcome(counts: SecretCounts, kind: SecretOutcome['kind']): SecretCounts {
-  return {
-    total: counts.total + 1,
-    reEncrypted: counts.reEncrypted + Number(kind === 're-encrypted'),
-    alreadyCurrent: counts.alreadyCurrent + Number(kind === 'already-current'),
-    gone: counts.gone + Number(kind === 'gone'),
-    failed: counts.failed + Number(kind === 'failed')
-  }
+/** Counts while a pass runs. */
+export type SecretTally = { -readonly [Name in keyof SecretCounts]: SecretCounts[Name] }
+
+const COUNTED_AS = {
+  're-encrypted': 'reEncrypted',
+  'already-current': 'alreadyCurrent',
+  gone: 'gone',
+  failed: 'failed'
+} as const satisfies Record<SecretOutcome['kind'], keyof SecretCounts>
+
+export function countOutcome(tally: SecretTally, kind: SecretOutcome['kind']): void {
+  tally.total++
+  tally[COUNTED_AS[kind]]++
 }

@@ -4,6 +4,8 @@ export interface BedCloud {
   readonly name: string
   /** Host of the Entra authority. */
   readonly authorityHost: string
+  /** Further hosts that the authority answers under: MSAL goes to the one it holds for the right one. */
+  readonly authorityAliases: readonly string[]
   /** Host of Azure Resource Manager. */
   readonly resourceManagerHost: string
   /** Resources that Azure Resource Manager takes tokens for. */
@@ -17,6 +19,7 @@ export interface BedCloud {
 export const PUBLIC_CLOUD: BedCloud = {
   name: 'AzurePublicCloud',
   authorityHost: 'login.microsoftonline.com',
+  authorityAliases: ['login.windows.net'],
   resourceManagerHost: 'management.azure.com',
   resourceManagerAudiences: ['https://management.azure.com', 'https://management.core.windows.net'],
   vaultSuffix: 'vault.azure.net',
@@ -26,6 +29,7 @@ export const PUBLIC_CLOUD: BedCloud = {
 export const US_GOVERNMENT_CLOUD: BedCloud = {
   name: 'AzureUSGovernmentCloud',
   authorityHost: 'login.microsoftonline.us',
+  authorityAliases: ['login.usgovcloudapi.net'],
   resourceManagerHost: 'management.usgovcloudapi.net',
   resourceManagerAudiences: ['https://management.usgovcloudapi.net', 'https://management.core.usgovcloudapi.net'],
   vaultSuffix: 'vault.usgovcloudapi.net',
@@ -35,6 +39,7 @@ export const US_GOVERNMENT_CLOUD: BedCloud = {
 export const CHINA_CLOUD: BedCloud = {
   name: 'AzureChinaCloud',
   authorityHost: 'login.chinacloudapi.cn',
+  authorityAliases: ['login.partner.microsoftonline.cn'],
   resourceManagerHost: 'management.chinacloudapi.cn',
   resourceManagerAudiences: ['https://management.chinacloudapi.cn', 'https://management.core.chinacloudapi.cn'],
   vaultSuffix: 'vault.azure.cn',
@@ -45,6 +50,7 @@ export const CHINA_CLOUD: BedCloud = {
 export const AIR_GAPPED_CLOUD: BedCloud = {
   name: 'AzureStackCloud',
   authorityHost: 'login.azure.example',
+  authorityAliases: [],
   resourceManagerHost: 'management.azure.example',
   resourceManagerAudiences: ['https://management.azure.example'],
   vaultSuffix: 'vault.azure.example',

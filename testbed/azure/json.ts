@@ -27,6 +27,7 @@ export function listAt(value: Json | undefined, ...path: readonly string[]): rea
 export function replaceAt(value: JsonObject, path: readonly string[], replacement: Json | undefined): JsonObject {
   const [name, ...rest] = path
   if (name === undefined) return isJsonObject(replacement) ? replacement : {}
+  if (replacement === undefined && value[name] === undefined) return value
   const changed = rest.length === 0 ? replacement : replaceAt(objectAt(value, name), rest, replacement)
   if (changed !== undefined) return { ...value, [name]: changed }
   return Object.fromEntries(Object.entries(value).filter(([key]) => key !== name))

@@ -6,75 +6,82 @@ export interface KmsV2Value {
   /** The key id that the KMS plugin reported; Azure's is the SHA-256 in hex of the key version's url. */
   readonly keyIdHash: string
   readonly encryptedData: Uint8Array
-  /** The seed that the data key is derived from, encrypted by the KMS plugin. */
+  /** The seed that data keys are derived from, encrypted by the KMS plugin. */
   readonly encryptedDekSource: Uint8Array
   readonly annotations: Readonly<Record<string, Uint8Array>>
 }
 
-const encryptedPrefix = 'k8s:enc:'
-const kmsV2Prefix = `${encryptedPrefix}kms:v2:`
+const KMS_V2_PREFIX = 'k8s:enc:kms:v2:'
 
-/** `EncryptedDEKSourceType.HKDF_SHA256_XNONCE_AES_GCM_SEED`, the only kind that API servers write since Kubernetes 1.29. */
-const hkdfSeed = 1
+/** `k8s:enc:<kind>:<version>:<name>:` */
+const PREFIX = /^k8s:enc:[^:]+:[^:]+:[^:]+:/
 
-const field = { encryptedData: 1, keyId: 2, encryptedDekSource: 3, annotations: 4, encryptedDekSourceType: 5 } as const
-const entry = { key: 1, value: 2 } as const
+const FIELD = { encryptedData: 1, keyId: 2, encryptedDekSource: 3, annotations: 4, encryptedDekSourceType: 5 } as const
+const ENTRY = { key: 1, value: 2 } as const
 
-/** Which provider wrote a value (`identity`, or its prefix without the last colon) and, for KMS v2, under which key. */
-export const parseStoredValue = (
-  bytes: Uint8Array
-): { readonly provider: string; readonly keyIdHash: string | undefined } => {
-  const prefix = encryptionPrefix(bytes)
+/** `HKDF_SHA256_XNONCE_AES_GCM_SEED`, the only source that API servers write since Kubernetes 1.29. */
+const HKDF_SEED = 1
+
+/** Who wrote a value (`identity`, or the provider's prefix without the last colon) and, with KMS v2, under which key. */
+export function parseStoredValue(bytes: Uint8Array): {
+  readonly provider: string
+  readonly keyIdHash: string | undefined
+} {
+  const prefix = providerPrefix(bytes)
   if (prefix === undefined) return { provider: 'identity', keyIdHash: undefined }
   return {
     provider: prefix.slice(0, -1),
-    keyIdHash: prefix.startsWith(kmsV2Prefix) ? decodeKmsV2Value(bytes).keyIdHash : undefined
+    keyIdHash: prefix.startsWith(KMS_V2_PREFIX) ? decodeKmsV2Value(bytes).keyIdHash : undefined
   }
 }
 
-export const encodeKmsV2Value = (value: KmsV2Value): Uint8Array =>
-  Buffer.concat([
-    Buffer.from(`${kmsV2Prefix}${value.providerName}:`, 'utf8'),
-    bytesField(field.encryptedData, value.encryptedData),
-    stringField(field.keyId, value.keyIdHash),
-    bytesField(field.encryptedDekSource, value.encryptedDekSource),
-    ...Object.entries(value.annotations).map(([name, text]) =>
-      messageField(field.annotations, Buffer.concat([stringField(entry.key, name), bytesField(entry.value, text)]))
-    ),
-    varintField(field.encryptedDekSourceType, hkdfSeed)
+export function encodeKmsV2Value(value: KmsV2Value): Uint8Array {
+  const annotations = Object.entries(value.annotations).map(([name, content]) =>
+    messageField(FIELD.annotations, Buffer.concat([stringField(ENTRY.key, name), bytesField(ENTRY.value, content)]))
+  )
+  return Buffer.concat([
+    Buffer.from(`${KMS_V2_PREFIX}${value.providerName}:`, 'utf8'),
+    bytesField(FIELD.encryptedData, value.encryptedData),
+    stringField(FIELD.keyId, value.keyIdHash),
+    bytesField(FIELD.encryptedDekSource, value.encryptedDekSource),
+    ...annotations,
+    varintField(FIELD.encryptedDekSourceType, HKDF_SEED)
   ])
+}
 
-export const decodeKmsV2Value = (bytes: Uint8Array): KmsV2Value => {
-  const prefix = encryptionPrefix(bytes)
-  if (prefix === undefined || !prefix.startsWith(kmsV2Prefix)) throw new Error('The value was not written by KMS v2.')
-  const fields = [...readFields(bytes.subarray(prefix.length))]
+export function decodeKmsV2Value(bytes: Uint8Array): KmsV2Value {
+  const prefix = providerPrefix(bytes)
+  if (prefix === undefined || !prefix.startsWith(KMS_V2_PREFIX)) throw new Error('KMS v2 did not write this value.')
+  const fields = readFields(bytes.subarray(prefix.length))
   return {
-    providerName: prefix.slice(kmsV2Prefix.length, -1),
-    keyIdHash: text(octetsOf(fields, field.keyId)),
-    encryptedData: octetsOf(fields, field.encryptedData),
-    encryptedDekSource: octetsOf(fields, field.encryptedDekSource),
+    providerName: prefix.slice(KMS_V2_PREFIX.length, -1),
+    keyIdHash: text(octetsOf(fields, FIELD.keyId)),
+    encryptedData: octetsOf(fields, FIELD.encryptedData),
+    encryptedDekSource: octetsOf(fields, FIELD.encryptedDekSource),
     annotations: Object.fromEntries(
       fields
-        .filter(({ number }) => number === field.annotations)
-        .map(({ value }) => [...readFields(octets(value))])
-        .map((pair) => [text(octetsOf(pair, entry.key)), octetsOf(pair, entry.value)])
+        .filter(({ number }) => number === FIELD.annotations)
+        .map(({ value }) => readFields(octets(value)))
+        .map((entry) => [text(octetsOf(entry, ENTRY.key)), octetsOf(entry, ENTRY.value)])
     )
   }
 }
 
-/** `k8s:enc:<kind>:<version>:<name>:`, or undefined where the value is not encrypted. */
-const encryptionPrefix = (bytes: Uint8Array): string | undefined => {
-  const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 512)).toString('latin1')
-  return /^k8s:enc:[^:]+:[^:]+:[^:]+:/.exec(start)?.[0]
+function providerPrefix(bytes: Uint8Array): string | undefined {
+  const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 512))
+  return PREFIX.exec(start.toString('latin1'))?.[0]
 }
 
-/** As protobuf has it: the last of a repeated scalar counts, an absent one is empty. */
-const octetsOf = (fields: readonly Field[], number: number): Uint8Array =>
-  octets(fields.findLast((candidate) => candidate.number === number)?.value ?? new Uint8Array())
+/** As protobuf has it: of a scalar written twice the last one counts, and an absent one is empty. */
+function octetsOf(fields: readonly Field[], number: number): Uint8Array {
+  return octets(fields.findLast((field) => field.number === number)?.value ?? new Uint8Array())
+}
 
-const octets = (value: number | Uint8Array): Uint8Array => {
+function octets(value: number | Uint8Array): Uint8Array {
   if (typeof value === 'number') throw new Error('The value holds a number where octets belong.')
   return value
 }
 
-const text = (value: Uint8Array): string => Buffer.from(value).toString('utf8')
+function text(value: Uint8Array): string {
+  return Buffer.from(value).toString('utf8')
+}

@@ -3,9 +3,12 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { load } from 'js-yaml'
 
 /** The built action, as a runner would start it. */
 export const BUNDLE = fileURLToPath(new URL('../../dist/index.js', import.meta.url))
+
+const METADATA = new URL('../../action.yml', import.meta.url)
 
 /** How GitHub's runner ends a step: SIGINT, and harder if that is not heeded (actions/runner, ProcessInvoker.cs). */
 const SIGTERM_AFTER_MS = 7_500
@@ -48,7 +51,7 @@ export async function runAction(options: RunOptions): Promise<RunResult> {
     fileVariables[variable] = join(home, file)
     await writeFile(join(home, file), '')
   }
-  const inputs = Object.entries(options.inputs).map(([name, value]) => [`INPUT_${name.replaceAll(' ', '_').toUpperCase()}`, value])
+  const inputs = Object.entries({ ...(await defaults()), ...options.inputs })
   const startedAt = performance.now()
   try {
     const { exitCode, log } = await execute(options, {
@@ -66,7 +69,7 @@ export async function runAction(options: RunOptions): Promise<RunResult> {
       GITHUB_WORKFLOW: 'rotate',
       GITHUB_JOB: 'rotate',
       ...fileVariables,
-      ...(Object.fromEntries(inputs) as Record<string, string>),
+      ...Object.fromEntries(inputs.map(([name, value]) => [`INPUT_${name.replaceAll(' ', '_').toUpperCase()}`, value])),
       ...options.env
     })
     const durationMs = performance.now() - startedAt
@@ -87,6 +90,12 @@ export async function runAction(options: RunOptions): Promise<RunResult> {
   } finally {
     await rm(home, { recursive: true, force: true })
   }
+}
+
+/** What the runner passes for inputs that a workflow does not set; an input without a default is passed empty. */
+async function defaults(): Promise<Record<string, string>> {
+  const metadata = load(await readFile(METADATA, 'utf8')) as { readonly inputs: Record<string, { readonly default?: string }> }
+  return Object.fromEntries(Object.entries(metadata.inputs).map(([name, input]) => [name, input.default ?? '']))
 }
 
 async function execute(

@@ -1,0 +1,167 @@
+import type { TokenCredential } from '@azure/core-auth'
+import type { HttpClient } from '@azure/core-rest-pipeline'
+import { KeyClient, type KeyProperties as SdkKeyProperties } from '@azure/keyvault-keys'
+import { ActionError } from '../errors.ts'
+import { parseKeyId, type KeyVersion } from '../model/key-id.ts'
+import type { KeyObservation, KeyProperties, KeyVersionsObservation } from '../model/key.ts'
+import type { Cloud } from './clouds.ts'
+import { keyVaultError, keyVaultFailure, type KeyVaultFailure } from './key-vault-errors.ts'
+import type { Pause } from './pause.ts'
+import { transientRetryPolicy } from './retry-policy.ts'
+import { USER_AGENT } from './user-agent.ts'
+
+/** Old enough for every cloud; it can rotate. */
+const API_VERSION = '7.4'
+
+/** The data plane of Key Vault. Every method throws ActionError for failures other than those it returns. */
+export interface KeyVault {
+  readKey(id: KeyVersion, signal?: AbortSignal): Promise<KeyObservation>
+  /** In no order, as Key Vault has them. */
+  listVersions(vaultUrl: string, keyName: string, signal?: AbortSignal): Promise<KeyVersionsObservation>
+  /** Makes a new version by the key's rotation policy, of the same type and size. */
+  createVersion(vaultUrl: string, keyName: string, signal?: AbortSignal): Promise<KeyVersion>
+}
+
+export interface KeyVaultOptions {
+  readonly httpClient?: HttpClient
+  readonly pause?: Pause
+}
+
+export function createKeyVault(
+  credential: TokenCredential,
+  cloud: Cloud,
+  { httpClient, ...retries }: KeyVaultOptions = {}
+): KeyVault {
+  const clients = new Map<string, KeyClient>()
+
+  function clientOf(vaultUrl: string): KeyClient {
+    const present = clients.get(vaultUrl)
+    if (present !== undefined) return present
+    const client = new KeyClient(vaultUrl, credential, {
+      serviceVersion: API_VERSION,
+      userAgentOptions: { userAgentPrefix: USER_AGENT },
+      retryOptions: { maxRetries: 0 },
+      additionalPolicies: [
+        {
+          policy: transientRetryPolicy({ mayRepeat: (request) => request.method === 'GET', ...retries }),
+          position: 'perCall'
+        }
+      ],
+      ...(httpClient === undefined ? {} : { httpClient })
+    })
+    clients.set(vaultUrl, client)
+    return client
+  }
+
+  /** A key that is gone may still be recovered; whoever may not ask for deleted keys is told “not found”. */
+  async function orDeleted(
+    failure: KeyVaultFailure,
+    vaultUrl: string,
+    keyName: string,
+    signal: AbortSignal | undefined
+  ) {
+    if (failure.reason !== 'not-found') return failure
+    try {
+      await clientOf(vaultUrl).getDeletedKey(keyName, withSignal(signal))
+    } catch (error) {
+      signal?.throwIfAborted()
+      if (error instanceof ActionError) throw error
+      return failure
+    }
+    return { ...failure, reason: 'deleted' as const }
+  }
+
+  async function listVersions(
+    vaultUrl: string,
+    keyName: string,
+    signal?: AbortSignal
+  ): Promise<KeyVersionsObservation> {
+    try {
+      const versions: KeyProperties[] = []
+      for await (const version of clientOf(vaultUrl).listPropertiesOfKeyVersions(keyName, withSignal(signal))) {
+        versions.push(toProperties(version, cloud))
+      }
+      return { kind: 'readable', versions }
+    } catch (error) {
+      signal?.throwIfAborted()
+      const failure = await orDeleted(keyVaultFailure(error, vaultName(vaultUrl)), vaultUrl, keyName, signal)
+      if (failure.reason === 'refused') throw keyVaultError(failure, `list the versions of the key ${keyName}`)
+      return { kind: 'unreadable', reason: failure.reason, message: failure.message }
+    }
+  }
+
+  return {
+    listVersions,
+
+    async readKey(id, signal) {
+      try {
+        const key = await clientOf(id.vaultUrl).getKey(id.name, { version: id.version, ...withSignal(signal) })
+        return {
+          kind: 'readable',
+          key: {
+            ...toProperties(key.properties, cloud),
+            keyType: key.keyType ?? '',
+            keyOperations: key.keyOperations ?? []
+          }
+        }
+      } catch (error) {
+        signal?.throwIfAborted()
+        const failure = await orDeleted(keyVaultFailure(error, id.vaultName), id.vaultUrl, id.name, signal)
+        if (failure.reason === 'refused') throw keyVaultError(failure, `read the key version ${id.url}`)
+        return { kind: 'unreadable', id, reason: failure.reason, message: failure.message }
+      }
+    },
+
+    async createVersion(vaultUrl, keyName, signal) {
+      const before = await listVersions(vaultUrl, keyName, signal)
+      try {
+        const key = await clientOf(vaultUrl).rotateKey(keyName, withSignal(signal))
+        return toProperties(key.properties, cloud).id
+      } catch (error) {
+        signal?.throwIfAborted()
+        const failure = await orDeleted(keyVaultFailure(error, vaultName(vaultUrl)), vaultUrl, keyName, signal)
+        // The answer may have got lost after the version was made: a second one would be one too many.
+        const made = failure.reason === 'unreachable' ? await madeSince(before, vaultUrl, keyName, signal) : undefined
+        if (made !== undefined) return made
+        throw keyVaultError(failure, `make a new version of the key ${keyName} in the vault ${vaultName(vaultUrl)}`)
+      }
+    }
+  }
+
+  async function madeSince(
+    before: KeyVersionsObservation,
+    vaultUrl: string,
+    keyName: string,
+    signal: AbortSignal | undefined
+  ): Promise<KeyVersion | undefined> {
+    const now = await listVersions(vaultUrl, keyName, signal)
+    if (before.kind === 'unreadable' || now.kind === 'unreadable') return undefined
+    const known = new Set(before.versions.map((version) => version.id.version))
+    return now.versions.find((version) => !known.has(version.id.version))?.id
+  }
+}
+
+function toProperties(properties: SdkKeyProperties, cloud: Cloud): KeyProperties {
+  const id = parseKeyId(properties.id ?? '', cloud.vaultSuffix)
+  if (typeof id === 'string') {
+    throw new ActionError(
+      'azure-request-failed',
+      `Key Vault answered with a key id that can’t be read: ${properties.id ?? 'none'}.`
+    )
+  }
+  return {
+    id,
+    enabled: properties.enabled ?? true,
+    created: properties.createdOn?.getTime() ?? 0,
+    notBefore: properties.notBefore?.getTime(),
+    expires: properties.expiresOn?.getTime()
+  }
+}
+
+function withSignal(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
+  return signal === undefined ? {} : { abortSignal: signal }
+}
+
+function vaultName(vaultUrl: string): string {
+  return new URL(vaultUrl).hostname.split('.')[0] ?? vaultUrl
+}

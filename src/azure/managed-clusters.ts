@@ -1,0 +1,188 @@
+import { ActionError, ClusterChangedError, type Code } from '../errors.ts'
+import { clusterId, type ClusterName } from '../model/cluster.ts'
+import { canonicalJson, isJsonObject, type JsonObject } from '../model/json.ts'
+import { clusterFromBody } from './cluster-body.ts'
+import { operationToError, parseServiceError, refusalToError, type ServiceError } from './errors.ts'
+import { FIRST_INTERVAL, nextInterval, waitForOperation } from './long-running-operation.ts'
+import { pause as realPause, type Pause } from './pause.ts'
+import type { ArmAnswer, ArmRequest, ResourceManager } from './resource-manager.ts'
+import { isTransientStatus } from './retry-policy.ts'
+
+/** How often an update is sent when Azure's answers to it get lost. */
+const MAX_UPDATE_ATTEMPTS = 5
+
+/** A managed cluster as Azure Resource Manager shows it. */
+export interface ManagedCluster {
+  readonly body: JsonObject
+  readonly eTag: string | undefined
+}
+
+export interface UpdateOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Gets Azure's own word for the state at every poll, such as `InProgress` or `Updating`. */
+  readonly onPoll?: (status: string) => void
+}
+
+/**
+ * One managed cluster. Every method throws ActionError with the code of what Azure said, `azure-unavailable` after repeated
+ * failures to answer, and the signal's reason once it is aborted.
+ */
+export interface ManagedClusters {
+  read(signal?: AbortSignal): Promise<ManagedCluster>
+  /**
+   * Writes the whole body on top of `current` and waits until AKS has carried it out.
+   * Throws ClusterChangedError where somebody else's change came between, `cluster-update-rejected` (and more special codes)
+   * where AKS refused, `cluster-update-failed` where it began and failed.
+   */
+  update(current: ManagedCluster, body: JsonObject, options?: UpdateOptions): Promise<void>
+  /** Waits until the cluster and its pools are under no operation; throws `cluster-stuck-updating` after `timeout` milliseconds. */
+  waitUntilSettled(timeout: number, options?: UpdateOptions): Promise<ManagedCluster>
+  /** The Kubernetes versions that the control plane can be upgraded to, without previews. */
+  upgrades(signal?: AbortSignal): Promise<readonly string[]>
+  /** Text of a kubeconfig; a `user`'s asks for a Microsoft Entra token by an exec plugin where the cluster uses Entra. */
+  kubeconfig(kind: 'user' | 'admin', signal?: AbortSignal): Promise<string>
+}
+
+export function createManagedClusters(
+  arm: ResourceManager,
+  cluster: ClusterName,
+  pause: Pause = realPause
+): ManagedClusters {
+  const url = encodeURI(clusterId(cluster))
+  const name = `the cluster ${cluster.name}`
+
+  async function ask(
+    attempt: string,
+    request: ArmRequest,
+    otherwise: Code = 'azure-request-failed'
+  ): Promise<JsonObject> {
+    return expectJson(await arm.send(request), attempt, otherwise)
+  }
+
+  async function read(signal?: AbortSignal): Promise<ManagedCluster> {
+    const answer = await arm.send({ method: 'GET', url, signal })
+    const body = expectJson(answer, `read ${name}`, 'azure-request-failed')
+    const eTag = body['eTag'] ?? answer.headers['etag']
+    return { body, eTag: typeof eTag === 'string' ? eTag : undefined }
+  }
+
+  /**
+   * Sends the update once, or again where its answer was lost and the cluster shows that it did not arrive. A repeat that overtakes a
+   * late first one fails on If-Match, so that nothing is ever done twice.
+   */
+  async function put(current: ManagedCluster, body: JsonObject, signal: AbortSignal | undefined): Promise<ArmAnswer> {
+    // `*` matches any present cluster: a cluster that was deleted meanwhile is not created anew.
+    const headers = { 'If-Match': current.eTag ?? '*' }
+    for (let attempt = 1, interval = FIRST_INTERVAL; ; attempt++, interval = nextInterval(interval)) {
+      const answer = await arm.send({ method: 'PUT', url, headers, body, signal })
+      if (answer.status !== 0 && !isTransientStatus(answer.status)) return answer
+      if (attempt === MAX_UPDATE_ATTEMPTS) return answer
+      await pause(interval, signal)
+      if (!same(current, await read(signal))) {
+        throw new ClusterChangedError(
+          `Azure’s answer to the update of ${name} was lost, and the cluster has changed since.`
+        )
+      }
+    }
+  }
+
+  /** Reads until the cluster is under no operation. Azure's failures to answer are waited out. */
+  async function settle({ signal, onPoll }: UpdateOptions, deadline: number): Promise<ManagedCluster> {
+    for (let interval = FIRST_INTERVAL; ; interval = nextInterval(interval)) {
+      const seen = await read(signal).catch(unlessUnavailable)
+      if (seen !== undefined) {
+        const { phase, provisioningState } = clusterFromBody(seen.body, [])
+        if (phase !== 'changing') return seen
+        onPoll?.(provisioningState)
+      }
+      if (Date.now() + interval > deadline) {
+        throw new ActionError('cluster-stuck-updating', `${name} is still under an operation${stateOf(seen)}.`)
+      }
+      await pause(interval, signal)
+    }
+  }
+
+  return {
+    read,
+
+    async update(current, body, options = {}) {
+      const answer = await put(current, body, options.signal)
+      expectJson(answer, `update ${name}`, 'cluster-update-rejected')
+      const operation = answer.headers['azure-asyncoperation']
+      if (operation !== undefined) {
+        const end = await waitForOperation(arm, operation, {
+          signal: options.signal,
+          pause,
+          onPoll: options.onPoll ?? (() => undefined)
+        })
+        if (end.kind === 'ended-badly') throw operationToError(end.error, end.status)
+      }
+      const settled = await settle(options, Infinity)
+      const { provisioningState } = clusterFromBody(settled.body, [])
+      if (provisioningState === 'Failed' || provisioningState === 'Canceled') {
+        throw operationToError(provisioningError(settled.body), provisioningState)
+      }
+    },
+
+    waitUntilSettled: (timeout, options = {}) => settle(options, Date.now() + timeout),
+
+    async upgrades(signal) {
+      const body = await ask(`list the upgrades of ${name}`, {
+        method: 'GET',
+        url: `${url}/upgradeProfiles/default`,
+        signal
+      })
+      const properties = isJsonObject(body['properties']) ? body['properties'] : {}
+      const controlPlane = isJsonObject(properties['controlPlaneProfile']) ? properties['controlPlaneProfile'] : {}
+      const upgrades = Array.isArray(controlPlane['upgrades']) ? controlPlane['upgrades'].filter(isJsonObject) : []
+      return upgrades
+        .filter((upgrade) => upgrade['isPreview'] !== true)
+        .map((upgrade) => upgrade['kubernetesVersion'])
+        .filter((version) => typeof version === 'string')
+    },
+
+    async kubeconfig(kind, signal) {
+      const attempt = `get a kubeconfig of ${name}`
+      const path = kind === 'user' ? 'listClusterUserCredential?format=exec' : 'listClusterAdminCredential'
+      const body = await ask(attempt, { method: 'POST', url: `${url}/${path}`, signal })
+      const kubeconfigs = Array.isArray(body['kubeconfigs']) ? body['kubeconfigs'].filter(isJsonObject) : []
+      const value = kubeconfigs[0]?.['value']
+      if (typeof value !== 'string') {
+        throw new ActionError('azure-request-failed', `Could not ${attempt}: Azure’s answer has none.`)
+      }
+      return Buffer.from(value, 'base64').toString('utf8')
+    }
+  }
+}
+
+function expectJson(answer: ArmAnswer, attempt: string, otherwise: Code): JsonObject {
+  if (answer.status < 200 || answer.status >= 300) {
+    throw refusalToError(parseServiceError(answer.status, answer.body), attempt, otherwise)
+  }
+  if (isJsonObject(answer.body)) return answer.body
+  throw new ActionError('azure-unavailable', `Could not ${attempt}: the answer (${String(answer.status)}) is not JSON.`)
+}
+
+/** Whole bodies are compared: just after a write the eTag may still be the one of before. */
+function same(a: ManagedCluster, b: ManagedCluster): boolean {
+  return canonicalJson(a.body) === canonicalJson(b.body)
+}
+
+function unlessUnavailable(error: unknown): undefined {
+  if (error instanceof ActionError && error.code === 'azure-unavailable') return undefined
+  throw error
+}
+
+function stateOf(cluster: ManagedCluster | undefined): string {
+  if (cluster === undefined) return ', as far as Azure answers'
+  const { provisioningState, pools } = clusterFromBody(cluster.body, [])
+  const states = [`cluster ${provisioningState}`, ...pools.map((pool) => `${pool.name} ${pool.provisioningState}`)]
+  return ` (${states.join(', ')})`
+}
+
+/** Why the cluster's last operation failed, where newer clusters say so. */
+function provisioningError(body: JsonObject): ServiceError {
+  const properties = isJsonObject(body['properties']) ? body['properties'] : {}
+  const status = isJsonObject(properties['status']) ? properties['status'] : {}
+  return parseServiceError(200, status['provisioningError'])
+}

@@ -1,0 +1,38 @@
+import type { Log } from '../log.ts'
+import type { Proof } from '../model/secrets.ts'
+import { Api } from './api.ts'
+import { readKubeconfig, type EndpointOptions } from './connection.ts'
+import { acquireLock, type Lock } from './lock.ts'
+import { proveSecrets, type ProofOptions } from './proof.ts'
+import { RecordStore } from './record.ts'
+
+/** What runs do in a cluster. */
+export interface Kubernetes {
+  readonly record: Pick<RecordStore, 'read' | 'write'>
+  readonly lock: { acquire(): Promise<Lock> }
+  prove(options: Pick<ProofOptions, 'signal' | 'onProgress'>): Promise<Proof>
+  /** Ends all connections but those of a lock that is still held. */
+  close(): void
+}
+
+export interface KubernetesOptions extends EndpointOptions {
+  /** Where the record and the lock are. */
+  readonly namespace: string
+  /** Who takes the lock: the run's url. */
+  readonly holder: string
+  readonly log: Log
+  readonly signal: AbortSignal
+}
+
+/** Reads the kubeconfig, and connects when first used. Throws ActionError `kubeconfig-invalid`. */
+export function connectKubernetes(options: KubernetesOptions): Kubernetes {
+  const { namespace, holder, log, signal } = options
+  const endpoint = readKubeconfig(options)
+  const api = new Api({ endpoint, signal, connections: 1 })
+  return {
+    record: new RecordStore(api, namespace, log),
+    lock: { acquire: () => acquireLock({ endpoint, namespace, holder, signal, log }) },
+    prove: (proof) => proveSecrets({ endpoint, signal, ...proof }),
+    close: () => api.close()
+  }
+}

@@ -1,0 +1,109 @@
+import { ActionError, type Code } from '../errors.ts'
+import { refusalOf, statusOf, type Api } from './api.ts'
+import { readNames, TABLE_ONLY, WITHOUT_OBJECTS, type NamePage } from './table.ts'
+
+/** Some Secrets of one namespace, and the state of etcd that they were listed at. */
+export interface SecretPage {
+  readonly namespace: string
+  readonly names: readonly string[]
+  readonly resourceVersion: string
+}
+
+/** Namespaces listed at once: many clusters have hundreds of namespaces with few Secrets each. */
+const AHEAD = 4
+/** Answers in a row that a list has expired. */
+const MOST_EXPIRIES = 5
+
+/**
+ * Every Secret of the cluster by name, in pages that are fetched ahead of their use.
+ * A list that can't be read to its end throws ActionError: there is no partial listing.
+ */
+export async function* listSecrets(api: Pick<Api, 'request'>, pageSize: number): AsyncGenerator<SecretPage, void> {
+  const seen = new Set<string>()
+  for (;;) {
+    const namespaces: string[] = []
+    for await (const page of pages(api, '/api/v1/namespaces', 500, 'list the namespaces')) {
+      namespaces.push(...page.names.filter((name) => !seen.has(name)))
+    }
+    // Namespaces that appeared meanwhile are walked too, until a look around finds none.
+    if (namespaces.length === 0) return
+    for (const namespace of namespaces) seen.add(namespace)
+    yield* concatenate(namespaces, (namespace) => secretsOf(api, namespace, pageSize))
+  }
+}
+
+async function* secretsOf(api: Pick<Api, 'request'>, namespace: string, pageSize: number): AsyncGenerator<SecretPage, void> {
+  const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/secrets`
+  const doing = `list the Secrets of namespace ${namespace}`
+  for await (const { names, resourceVersion } of pages(api, path, pageSize, doing)) {
+    if (names.length > 0) yield { namespace, names, resourceVersion }
+  }
+}
+
+/**
+ * The pages of one list. etcd forgets the state that a list was begun at after some minutes; then it goes on from the same
+ * name at the present state, which misses nothing that was there from the beginning.
+ * Source: kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
+ */
+async function* pages(api: Pick<Api, 'request'>, path: string, pageSize: number, doing: string): AsyncGenerator<NamePage, void> {
+  let continueToken = ''
+  let last = ''
+  let expiries = 0
+  for (;;) {
+    const from = continueToken === '' ? '' : `&continue=${encodeURIComponent(continueToken)}`
+    const answer = await api.request(
+      { method: 'GET', path: `${path}?limit=${pageSize}&${WITHOUT_OBJECTS}${from}`, headers: { accept: TABLE_ONLY } },
+      { doing, forbidden: 'secrets-forbidden', failed: LISTING_FAILED }
+    )
+    if (answer.status === 410 && ++expiries <= MOST_EXPIRIES) {
+      continueToken = statusOf(answer).continueToken
+      continue
+    }
+    if (answer.status !== 200) throw new ActionError(LISTING_FAILED, refusalOf(doing, answer))
+    const page = readNames(answer)
+    if (page === undefined) {
+      throw new ActionError(LISTING_FAILED, `The API server’s answer is not the table that was asked for, to ${doing}.`)
+    }
+    expiries = 0
+    // A list that had to begin again repeats names; they come in order.
+    const names = page.names.filter((name) => name > last)
+    last = names.at(-1) ?? last
+    yield { ...page, names }
+    if (page.continueToken === '') return
+    continueToken = page.continueToken
+  }
+}
+
+const LISTING_FAILED: Code = 'secrets-listing-failed'
+
+/** The sequences one after the other, of which the next few are already begun, and each fetches one value ahead. */
+async function* concatenate<Key, Value>(
+  keys: readonly Key[],
+  begin: (key: Key) => AsyncGenerator<Value, void>
+): AsyncGenerator<Value, void> {
+  const waiting = keys.values()
+  const begun: { readonly values: AsyncGenerator<Value, void>; next: Promise<IteratorResult<Value, void>> }[] = []
+  for (;;) {
+    while (begun.length < AHEAD) {
+      const key = waiting.next()
+      if (key.done === true) break
+      const values = begin(key.value)
+      begun.push({ values, next: fetchNext(values) })
+    }
+    const [head] = begun
+    if (head === undefined) return
+    const result = await head.next
+    if (result.done === true) begun.shift()
+    else {
+      head.next = fetchNext(head.values)
+      yield result.value
+    }
+  }
+}
+
+/** A failure is thrown where it is awaited; until then it is nobody's unhandled rejection. */
+function fetchNext<Value>(values: AsyncGenerator<Value, void>): Promise<IteratorResult<Value, void>> {
+  const next = values.next()
+  next.catch(() => {})
+  return next
+}

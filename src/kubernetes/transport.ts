@@ -1,0 +1,318 @@
+import { request as httpRequest } from 'node:http'
+import { connect as connectHttp2, type ClientHttp2Session, type IncomingHttpHeaders } from 'node:http2'
+import { request as httpsRequest } from 'node:https'
+import { isIP, type Socket } from 'node:net'
+import { connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls'
+
+import type { Credential, KubernetesEndpoint } from './connection.ts'
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH'
+  /** Path and query. */
+  readonly path: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+export interface HttpAnswer {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly body: Buffer
+}
+
+/** No answer came. Everything that this action asks for may be asked for again. */
+export class TransportError extends Error {
+  override readonly name = 'TransportError'
+  /** Node's or OpenSSL's code, such as `ECONNREFUSED`, `ETIMEDOUT` or `CERT_HAS_EXPIRED`; or one of those below. */
+  readonly code: string
+
+  constructor(code: string, cause?: unknown) {
+    super(`no answer: ${code}`, cause === undefined ? undefined : { cause })
+    this.code = code
+  }
+}
+
+/** What answered does not speak HTTP/2, as every Kubernetes API server does. */
+export const NOT_HTTP2 = 'NOT_HTTP2'
+/** The HTTP proxy did not open a tunnel. */
+export const PROXY_REFUSED = 'PROXY_REFUSED'
+
+export interface TransportOptions {
+  readonly endpoint: KubernetesEndpoint
+  /** Ends every request, with its reason. */
+  readonly signal?: AbortSignal | undefined
+  /** At most this many; opened as they are needed. */
+  readonly connections?: number
+  /** For one request, in milliseconds. The API server itself gives up after 34 s. */
+  readonly timeout?: number
+}
+
+const CONNECT_TIMEOUT = 15_000
+/** kube-apiserver's default for --http2-max-streams-per-connection. */
+const MOST_STREAMS = 100
+const STREAM_WINDOW = 1 << 20
+const CONNECTION_WINDOW = 1 << 24
+
+/**
+ * HTTP/2 connections to one address. A load balancer spreads them over the API servers behind it: a new Transport meets
+ * others. A connection that failed in any way is left, and the next request opens another.
+ */
+export class Transport {
+  readonly #endpoint: KubernetesEndpoint
+  readonly #pathPrefix: string
+  readonly #mostConnections: number
+  readonly #timeout: number
+  readonly #connections = new Set<Connection>()
+  readonly #waiting: (() => void)[] = []
+  readonly #signal: AbortSignal | undefined
+  readonly #sweeper: NodeJS.Timeout
+  #closed: { readonly reason: unknown } | undefined
+
+  constructor({ endpoint, signal, connections = 4, timeout = 45_000 }: TransportOptions) {
+    this.#endpoint = endpoint
+    this.#pathPrefix = endpoint.server.pathname.replace(/\/$/, '')
+    this.#mostConnections = connections
+    this.#timeout = timeout
+    this.#signal = signal
+    this.#sweeper = setInterval(() => this.#sweep(), Math.min(1000, timeout / 4)).unref()
+    if (signal?.aborted === true) this.#onAbort()
+    signal?.addEventListener('abort', this.#onAbort)
+  }
+
+  /** Rejects with TransportError when there was no answer, and with the signal's reason after its abort. */
+  async request(request: HttpRequest): Promise<HttpAnswer> {
+    const credential = await this.#endpoint.credential()
+    const connection = this.#free(credential) ?? (await this.#nextFree(credential))
+    connection.load++
+    try {
+      return await connection.exchange(this.#pathPrefix, request, credential.authorization)
+    } catch (error) {
+      throw this.#closed === undefined ? error : this.#closed.reason
+    } finally {
+      connection.load--
+      this.#waiting.shift()?.()
+    }
+  }
+
+  /** Ends what is under way. */
+  close(reason: unknown = new TransportError('ECANCELED')): void {
+    if (this.#closed !== undefined) return
+    this.#closed = { reason }
+    clearInterval(this.#sweeper)
+    this.#signal?.removeEventListener('abort', this.#onAbort)
+    for (const connection of this.#connections) connection.fail(new TransportError('ECANCELED'))
+    for (const wake of this.#waiting.splice(0)) wake()
+  }
+
+  readonly #onAbort = (): void => this.close(this.#signal?.reason)
+
+  /** The least busy connection; a new one as long as every open one is busy and there may be more. */
+  #free(credential: Credential): Connection | undefined {
+    if (this.#closed !== undefined) throw this.#closed.reason
+    let best: Connection | undefined
+    let usable = 0
+    for (const connection of this.#connections) {
+      if (connection.usable) {
+        usable++
+        if (connection.load < Math.min(connection.mostStreams, best?.load ?? Infinity)) best = connection
+      } else if (connection.load === 0) {
+        this.#connections.delete(connection)
+        connection.fail(new TransportError('ECANCELED'))
+      }
+    }
+    if (best?.load !== 0 && usable < this.#mostConnections) {
+      best = new Connection(this.#endpoint, credential.secureContext)
+      this.#connections.add(best)
+    }
+    return best
+  }
+
+  async #nextFree(credential: Credential): Promise<Connection> {
+    for (;;) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+      const connection = this.#free(credential)
+      if (connection !== undefined) return connection
+    }
+  }
+
+  /** One timer for all requests. A connection on which one of them got no answer in time is not trusted with others. */
+  #sweep(): void {
+    const deadline = Date.now() - this.#timeout
+    for (const connection of this.#connections) {
+      if (connection.oldest() < deadline) connection.fail(new TransportError('ETIMEDOUT'))
+    }
+  }
+}
+
+class Connection {
+  /** Requests on it, also those that wait for it to open. */
+  load = 0
+  mostStreams = MOST_STREAMS
+  usable = true
+  readonly #opening: Promise<ClientHttp2Session>
+  #session: ClientHttp2Session | undefined
+  #error: TransportError | undefined
+  /** In the order of their start. */
+  readonly #exchanges = new Set<{ readonly started: number; readonly fail: (error: TransportError) => void }>()
+
+  constructor(endpoint: KubernetesEndpoint, secureContext: SecureContext) {
+    this.#opening = this.#open(endpoint, secureContext)
+    this.#opening.catch(() => {})
+  }
+
+  /** When the oldest unanswered request was sent. */
+  oldest(): number {
+    for (const exchange of this.#exchanges) return exchange.started
+    return Infinity
+  }
+
+  fail(error: TransportError): void {
+    this.usable = false
+    this.#error ??= error
+    this.#session?.destroy()
+    for (const exchange of this.#exchanges) exchange.fail(this.#error)
+  }
+
+  async exchange(prefix: string, request: HttpRequest, authorization: string | undefined): Promise<HttpAnswer> {
+    const session = this.#session ?? (await this.#opening)
+    return new Promise((resolve, reject) => {
+      const settle = () => this.#exchanges.delete(exchange)
+      const fail = (error: unknown) => {
+        settle()
+        reject(this.#error ?? toTransportError(error))
+      }
+      const exchange = { started: Date.now(), fail }
+      this.#exchanges.add(exchange)
+      let stream
+      try {
+        stream = session.request(
+          {
+            ':method': request.method,
+            ':path': prefix + request.path,
+            'user-agent': 'aks-kms-etcd-encryption',
+            ...(authorization !== undefined && { authorization }),
+            ...request.headers
+          },
+          { endStream: request.body === undefined }
+        )
+      } catch (error) {
+        // The session takes no more requests: it is closing, or out of stream ids.
+        this.usable = false
+        fail(error)
+        return
+      }
+      let answer: { readonly status: number; readonly headers: IncomingHttpHeaders } | undefined
+      const chunks: Buffer[] = []
+      stream.on('response', (headers) => (answer = { status: headers[':status'] ?? 0, headers }))
+      stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+      stream.on('end', () => {
+        if (answer === undefined) return
+        settle()
+        resolve({ ...answer, body: chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks) })
+      })
+      stream.on('error', fail)
+      stream.on('close', () => fail(undefined))
+      if (request.body !== undefined) stream.end(request.body)
+    })
+  }
+
+  async #open(endpoint: KubernetesEndpoint, secureContext: SecureContext): Promise<ClientHttp2Session> {
+    try {
+      const socket = await openTls(endpoint, secureContext)
+      if (socket.alpnProtocol !== 'h2') {
+        socket.destroy()
+        throw new TransportError(NOT_HTTP2)
+      }
+      const session = connectHttp2(endpoint.server, {
+        createConnection: () => socket,
+        settings: { enablePush: false, initialWindowSize: STREAM_WINDOW }
+      })
+      session.once('connect', () => session.setLocalWindowSize(CONNECTION_WINDOW))
+      session.on('remoteSettings', ({ maxConcurrentStreams }) => {
+        this.mostStreams = Math.min(MOST_STREAMS, maxConcurrentStreams ?? MOST_STREAMS)
+      })
+      // After GOAWAY the requests under way are still answered; those that are not fail by themselves.
+      session.on('goaway', () => (this.usable = false))
+      session.on('error', (error) => this.fail(toTransportError(error)))
+      session.on('close', () => this.fail(new TransportError('ECONNRESET')))
+      if (this.#error !== undefined) session.destroy()
+      this.#session = session
+      return session
+    } catch (error) {
+      this.fail(toTransportError(error))
+      throw this.#error
+    }
+  }
+}
+
+async function openTls(endpoint: KubernetesEndpoint, secureContext: SecureContext): Promise<TLSSocket> {
+  const { server, serverName, proxy } = endpoint
+  const port = Number(server.port || 443)
+  const tunnel = proxy === undefined ? undefined : await openTunnel(proxy, server.hostname, port)
+  // Sent only when given; an address is never sent, but checked all the same.
+  const host = bareHost(server)
+  const name = serverName ?? (isIP(host) === 0 ? host : undefined)
+  return new Promise((resolve, reject) => {
+    const socket = connectTls({
+      host,
+      port,
+      secureContext,
+      ALPNProtocols: ['h2', 'http/1.1'],
+      ...(name !== undefined && { servername: name }),
+      ...(tunnel !== undefined && { socket: tunnel })
+    })
+    const fail = (error: unknown) => {
+      reject(toTransportError(error))
+      socket.destroy()
+    }
+    const onClose = () => fail(undefined)
+    const onTimeout = () => fail(new TransportError('ETIMEDOUT'))
+    socket.once('error', fail).once('close', onClose).once('timeout', onTimeout).setTimeout(CONNECT_TIMEOUT)
+    socket.once('secureConnect', () => {
+      socket.setTimeout(0).setNoDelay(true).off('error', fail).off('close', onClose).off('timeout', onTimeout)
+      resolve(socket)
+    })
+  })
+}
+
+function openTunnel(proxy: URL, host: string, port: number): Promise<Socket> {
+  const request = (proxy.protocol === 'https:' ? httpsRequest : httpRequest)({
+    host: bareHost(proxy),
+    port: proxy.port || (proxy.protocol === 'https:' ? 443 : 80),
+    method: 'CONNECT',
+    path: `${host}:${port}`,
+    headers: { host: `${host}:${port}`, ...proxyAuthorization(proxy) },
+    timeout: CONNECT_TIMEOUT,
+    agent: false
+  })
+  return new Promise((resolve, reject) => {
+    request.once('connect', (response, socket) => {
+      if (response.statusCode === 200) resolve(socket.setTimeout(0))
+      else {
+        socket.destroy()
+        reject(new TransportError(PROXY_REFUSED))
+      }
+    })
+    request.once('response', () => reject(new TransportError(PROXY_REFUSED)))
+    request.once('timeout', () => request.destroy(new TransportError('ETIMEDOUT')))
+    request.once('error', reject)
+    request.end()
+  })
+}
+
+/** Without the brackets of an IPv6 address, as sockets want it. */
+function bareHost(url: URL): string {
+  return url.hostname.replace(/^\[|\]$/g, '')
+}
+
+function proxyAuthorization(proxy: URL): Record<string, string> {
+  if (proxy.username === '') return {}
+  const credential = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`
+  return { 'proxy-authorization': `Basic ${Buffer.from(credential).toString('base64')}` }
+}
+
+function toTransportError(error: unknown): TransportError {
+  if (error instanceof TransportError) return error
+  const code = (error as { readonly code?: unknown } | undefined)?.code
+  return new TransportError(typeof code === 'string' ? code : 'ECONNRESET', error)
+}

@@ -1,0 +1,62 @@
+import type { ClusterSnapshot, Plan, ProofReport, RunReport } from '../model/report.ts'
+import type { KmsProfile } from '../model/kms-profile.ts'
+import type { SecretCounts } from '../model/secrets.ts'
+
+/**
+ * The report as a JSON document by docs/report.schema.json, with a line feed at the end. Properties are picked one by one, so that
+ * their order is always the same and nothing leaves the run that the schema does not name. What is undefined is left out.
+ */
+export function reportToJson(report: RunReport): string {
+  const document = {
+    schemaVersion: report.schemaVersion,
+    operation: report.operation,
+    dryRun: report.dryRun,
+    cluster: report.cluster,
+    run: report.run,
+    startedAt: report.startedAt,
+    durationMs: report.durationMs,
+    result: report.result,
+    sentence: report.sentence,
+    error: report.error && { code: report.error.code, message: report.error.message, fix: report.error.fix },
+    changed: report.changed,
+    proved: report.proved,
+    findings: report.findings.map(({ severity, code, message, fix }) => ({ severity, code, message, fix })),
+    before: report.before && snapshot(report.before),
+    after: report.after && snapshot(report.after),
+    keys: report.keys.map(({ keyId, state, sentence }) => ({ keyId, state, sentence })),
+    plan: report.plan && plan(report.plan),
+    steps: report.steps.map(({ kind, title, durationMs, result }) => ({ kind, title, durationMs, result })),
+    proofs: report.proofs.map(proof)
+  }
+  return `${JSON.stringify(document, undefined, 2)}\n`
+}
+
+function snapshot({ provisioningState, kubernetesVersion, kms, securityProfile }: ClusterSnapshot): object {
+  return { provisioningState, kubernetesVersion, kms: profile(kms), securityProfile }
+}
+
+function profile(kms: KmsProfile): object {
+  if (!kms.enabled) return { enabled: false }
+  return { enabled: true, keyId: kms.keyId, networkAccess: kms.networkAccess, vaultResourceId: kms.vaultResourceId }
+}
+
+function plan({ steps, sentence, refused, hash }: Plan): object {
+  return { steps: steps.map(({ kind, title }) => ({ kind, title })), sentence, refused, hash }
+}
+
+function proof({ when, proved, counts, passes, namespaces, failures }: ProofReport): object {
+  return {
+    when,
+    proved,
+    counts: secretCounts(counts),
+    passes: passes.map((pass) => ({ durationMs: pass.durationMs, counts: secretCounts(pass.counts) })),
+    namespaces: namespaces.map((entry) => ({ namespace: entry.namespace, counts: secretCounts(entry.counts) })),
+    failures: failures.map(({ namespace, name, permanence, status, reason }) => {
+      return { namespace, name, permanence, status, reason }
+    })
+  }
+}
+
+function secretCounts({ total, reEncrypted, alreadyCurrent, gone, failed }: SecretCounts): SecretCounts {
+  return { total, reEncrypted, alreadyCurrent, gone, failed }
+}

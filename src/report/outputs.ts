@@ -1,0 +1,36 @@
+import type { ClusterSnapshot, RunReport } from '../model/report.ts'
+import { keyIdOf } from '../model/kms-profile.ts'
+
+/**
+ * The action's outputs by name; an empty text where there is nothing to say. The numbers are those of the last proof.
+ * `reportPath` is the file of the JSON report.
+ */
+export function outputsOf(report: RunReport, reportPath: string): Record<string, string> {
+  const counts = report.proofs.at(-1)?.counts
+  return {
+    changed: String(report.changed),
+    proved: String(report.proved),
+    'key-id-before': keyId(report.before),
+    'key-id-after': keyId(report.after),
+    'security-profile-before': securityProfile(report.before),
+    'security-profile-after': securityProfile(report.after),
+    'secrets-total': optional(counts?.total),
+    'secrets-re-encrypted': optional(counts?.reEncrypted),
+    'secrets-already-current': optional(counts?.alreadyCurrent),
+    'secrets-failed': optional(counts?.failed),
+    'plan-hash': report.plan?.hash ?? '',
+    report: reportPath
+  }
+}
+
+function keyId(snapshot: ClusterSnapshot | undefined): string {
+  return snapshot === undefined ? '' : (keyIdOf(snapshot.kms) ?? '')
+}
+
+function securityProfile(snapshot: ClusterSnapshot | undefined): string {
+  return snapshot === undefined ? '' : JSON.stringify(snapshot.securityProfile)
+}
+
+function optional(count: number | undefined): string {
+  return count === undefined ? '' : String(count)
+}

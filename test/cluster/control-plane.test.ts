@@ -1,0 +1,324 @@
+import { constants, createHash, generateKeyPairSync, privateDecrypt, publicEncrypt } from 'node:crypto'
+import { existsSync, readdirSync } from 'node:fs'
+import { request as httpsRequest } from 'node:https'
+import { tmpdir } from 'node:os'
+import { text } from 'node:stream/consumers'
+
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+
+import type {
+  ControlPlane,
+  ControlPlaneOptions,
+  EncryptionProvider,
+  KeyOperations,
+  SeedSecret,
+  StoredSecret
+} from '../../testbed/contract.ts'
+import { startRealControlPlane } from '../../testbed/control-plane/real.ts'
+import { decodeKmsV2Value, encodeKmsV2Value } from '../../testbed/etcd/stored-value.ts'
+
+const IDENTITY: EncryptionProvider = { kind: 'identity' }
+const [KEY_1, KEY_2, KEY_3] = ['1', '2', '3'].map((version) => `https://bed.vault.azure.net/keys/etcd/${version}`) as [
+  string,
+  string,
+  string
+]
+
+/** Key Vault's two operations; keys are made when they are first used. */
+class Vault implements KeyOperations {
+  readonly refused = new Set<string>()
+  readonly #keys = new Map<string, ReturnType<typeof rsaKey>>()
+
+  async encrypt(keyId: string, plaintext: Uint8Array): Promise<Uint8Array> {
+    return publicEncrypt({ key: this.#key(keyId).publicKey, ...OAEP }, plaintext)
+  }
+
+  async decrypt(keyId: string, ciphertext: Uint8Array): Promise<Uint8Array> {
+    return privateDecrypt({ key: this.#key(keyId).privateKey, ...OAEP }, ciphertext)
+  }
+
+  #key(keyId: string): ReturnType<typeof rsaKey> {
+    if (this.refused.has(keyId)) throw new Error(`KeyDisabled: ${keyId}`)
+    const key = this.#keys.get(keyId) ?? rsaKey()
+    this.#keys.set(keyId, key)
+    return key
+  }
+}
+
+const OAEP = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' }
+const rsaKey = () => generateKeyPairSync('rsa', { modulusLength: 2048 })
+
+const SECRETS: readonly SeedSecret[] = Array.from({ length: 50 }, (_, index) => ({
+  namespace: `team-${index % 4}`,
+  name: `secret-${index}`,
+  type: 'example.com/token',
+  immutable: index % 10 === 0,
+  labels: { number: `${index}` },
+  annotations: { note: `the number is ${index}` },
+  data: { token: Buffer.from(`in clear ${index}`).toString('base64') }
+}))
+
+describe('two API servers, KMS v2', () => {
+  const vault = new Vault()
+  const controlPlane = startedForTheseTests({ keyOperations: vault, apiServers: 2, encryption: [IDENTITY] })
+
+  beforeAll(() => controlPlane().seed(SECRETS))
+
+  test('seeded Secrets are in etcd in clear and as they were given', async () => {
+    const stored = await controlPlane().storedSecrets()
+    expect(summary(stored)).toEqual({ 'identity undefined': 50 })
+    for (const secret of SECRETS) {
+      const found = stored.find(({ namespace, name }) => namespace === secret.namespace && name === secret.name)
+      const token = Buffer.from(secret.data['token'] ?? '', 'base64').toString()
+      expect(Buffer.from(found?.bytes ?? []).includes(token)).toBe(true)
+      const { body } = await controlPlane().request('GET', pathOf(secret))
+      const { namespace, name, labels, annotations, ...content } = secret
+      expect(body).toMatchObject({ metadata: { namespace, name, labels, annotations }, ...content })
+    }
+  })
+
+  test('both API servers get connections', async () => {
+    const starts = await Promise.all([1, 2, 3, 4].map(() => startTimeOfSomeServer(controlPlane())))
+    expect(new Set(starts).size).toBe(2)
+  })
+
+  test('a bearer token is who the webhook says it is, and operators are cluster-admin', async () => {
+    const path = '/api/v1/namespaces/team-0/secrets'
+    expect((await withToken(controlPlane(), 'operator', path)).status).toBe(200)
+    expect((await withToken(controlPlane(), 'nobody', path)).status).toBe(403)
+    expect((await withToken(controlPlane(), 'unknown', path)).status).toBe(401)
+  })
+
+  test('enabling moves nothing by itself, and every Secret with an empty patch', async () => {
+    const before = await controlPlane().storedSecrets()
+    await controlPlane().roll([slot(0, KEY_1), IDENTITY])
+    expect(await controlPlane().storedSecrets()).toEqual(before)
+
+    expect(await patchAll(controlPlane())).toBe(50)
+    const after = await controlPlane().storedSecrets()
+    expect(summary(after)).toEqual({ [`k8s:enc:kms:v2:azurekms0 ${hashOf(KEY_1)}`]: 50 })
+    expect(after.some(({ bytes }) => Buffer.from(bytes).includes('in clear'))).toBe(false)
+    expect(await patchAll(controlPlane())).toBe(0)
+    await expectUnchangedContent(controlPlane())
+  })
+
+  test('what an API server wrote survives decoding and encoding', async () => {
+    const [secret] = await controlPlane().storedSecrets()
+    const value = decodeKmsV2Value(secret?.bytes ?? new Uint8Array())
+    expect(value.providerName).toBe('azurekms0')
+    expect(text8(value.annotations['algorithm.azure.akv.io'])).toBe('RSA-OAEP-256')
+    const again = encodeKmsV2Value(value)
+    expect(again.length).toBe(secret?.bytes.length)
+    expect(decodeKmsV2Value(again)).toEqual(value)
+  })
+
+  test('the next key takes the other slot, and the first one can go afterwards', async () => {
+    await controlPlane().roll([slot(1, KEY_2), slot(0, KEY_1), IDENTITY])
+    expect(await patchAll(controlPlane())).toBe(50)
+    expect(summary(await controlPlane().storedSecrets())).toEqual({ [`k8s:enc:kms:v2:azurekms1 ${hashOf(KEY_2)}`]: 50 })
+    await controlPlane().roll([slot(1, KEY_2), IDENTITY])
+    await expectUnchangedContent(controlPlane())
+  })
+
+  test('a third key in the slot of the first one, as long as no Secret hangs on that', async () => {
+    await controlPlane().roll([slot(0, KEY_3), slot(1, KEY_2), IDENTITY])
+    expect(await patchAll(controlPlane())).toBe(50)
+    expect(summary(await controlPlane().storedSecrets())).toEqual({ [`k8s:enc:kms:v2:azurekms0 ${hashOf(KEY_3)}`]: 50 })
+  })
+
+  test('a Secret under a key without a slot is unreadable until the key is back', async () => {
+    await controlPlane().roll([slot(0, KEY_1), slot(1, KEY_2)])
+    const answer = await controlPlane().request('GET', pathOf(SECRETS[0]))
+    expect(answer).toMatchObject({ status: 500, body: { message: expect.stringContaining('does not match') } })
+    await controlPlane().roll([slot(0, KEY_3), slot(1, KEY_2), IDENTITY])
+    await expectUnchangedContent(controlPlane())
+  })
+
+  test('a key that the vault refuses does not get as far as the API servers', async () => {
+    vault.refused.add(KEY_1)
+    await expect(controlPlane().roll([slot(1, KEY_1), slot(0, KEY_3), IDENTITY])).rejects.toThrow('KeyDisabled')
+    vault.refused.delete(KEY_1)
+    expect(await patchAll(controlPlane())).toBe(0)
+    await expectUnchangedContent(controlPlane())
+  })
+
+  test('a configuration that no API server starts under leaves both under the one before', async () => {
+    const twice = [slot(1, KEY_1), slot(1, KEY_2), IDENTITY]
+    await expect(controlPlane().roll(twice)).rejects.toThrow(/kube-apiserver ended with code 1[^]*duplicate/)
+    const starts = await Promise.all([1, 2, 3, 4].map(() => startTimeOfSomeServer(controlPlane())))
+    expect(new Set(starts).size).toBe(2)
+    expect(await patchAll(controlPlane())).toBe(0)
+  })
+
+  test('during a roll some API server always takes a new connection, and old connections end', async () => {
+    const kept = keptConnection(controlPlane())
+    const roll = controlPlane().roll([slot(0, KEY_3), slot(1, KEY_2), IDENTITY])
+    const answers = await statusesUntil(roll, controlPlane())
+    expect(answers.length).toBeGreaterThan(5)
+    expect(new Set(answers)).toEqual(new Set([200]))
+    await kept
+  })
+
+  test('disabling', async () => {
+    await controlPlane().roll([IDENTITY, slot(0, KEY_3)])
+    expect(await patchAll(controlPlane())).toBe(50)
+    expect(summary(await controlPlane().storedSecrets())).toEqual({ 'identity undefined': 50 })
+    await controlPlane().roll([IDENTITY])
+    await expectUnchangedContent(controlPlane())
+  })
+})
+
+describe('one API server, KMS v1', () => {
+  const controlPlane = startedForTheseTests({ keyOperations: new Vault(), kmsV1: true, encryption: [IDENTITY] })
+  const v1 = slot(0, KEY_1, 'v1')
+
+  beforeAll(() => controlPlane().seed(SECRETS))
+
+  test('during a roll nobody answers', async () => {
+    const answers = await statusesUntil(controlPlane().roll([v1, IDENTITY]), controlPlane())
+    expect(answers.filter((answer) => answer === 'no answer').length).toBeGreaterThan(5)
+    expect((await controlPlane().request('GET', pathOf(SECRETS[0]))).status).toBe(200)
+  })
+
+  test('enabling', async () => {
+    expect(await patchAll(controlPlane())).toBe(50)
+    expect(summary(await controlPlane().storedSecrets())).toEqual({ 'k8s:enc:kms:v1:azurekms0 undefined': 50 })
+    await expectUnchangedContent(controlPlane())
+  })
+
+  test('KMS v1 to v2 with the same key', async () => {
+    await controlPlane().roll([slot(0, KEY_1), v1, IDENTITY])
+    expect(await patchAll(controlPlane())).toBe(50)
+    expect(summary(await controlPlane().storedSecrets())).toEqual({ [`k8s:enc:kms:v2:azurekms0 ${hashOf(KEY_1)}`]: 50 })
+    await controlPlane().roll([slot(0, KEY_1)])
+    await expectUnchangedContent(controlPlane())
+  })
+})
+
+test('stopping leaves nothing behind', async () => {
+  const before = temporaryDirectories()
+  const controlPlane = await startRealControlPlane(withUsers({ keyOperations: new Vault(), encryption: [IDENTITY] }))
+  expect(temporaryDirectories().length).toBe(before.length + 1)
+  await controlPlane.stop()
+  expect(temporaryDirectories()).toEqual(before)
+  await expect(controlPlane.request('GET', '/readyz')).rejects.toThrow()
+})
+
+function startedForTheseTests(options: Omit<ControlPlaneOptions, 'authenticateToken'>): () => ControlPlane {
+  let controlPlane: ControlPlane | undefined
+  beforeAll(async () => {
+    controlPlane = await startRealControlPlane(withUsers(options))
+  })
+  afterAll(() => controlPlane?.stop())
+  return () => {
+    if (controlPlane === undefined) throw new Error('The control plane did not start.')
+    return controlPlane
+  }
+}
+
+function withUsers(options: Omit<ControlPlaneOptions, 'authenticateToken'>): ControlPlaneOptions {
+  const users = new Map([
+    ['operator', { username: 'operator', groups: ['aks-kms-operators'] }],
+    ['nobody', { username: 'nobody', groups: [] }]
+  ])
+  return { ...options, authenticateToken: (token) => users.get(token) }
+}
+
+function slot(number: 0 | 1, keyId: string, apiVersion: 'v1' | 'v2' = 'v2'): EncryptionProvider {
+  return { kind: 'kms', apiVersion, name: `azurekms${number}`, keyId }
+}
+
+function hashOf(keyId: string): string {
+  return createHash('sha256').update(keyId).digest('hex')
+}
+
+function pathOf(secret: SeedSecret | undefined): string {
+  return `/api/v1/namespaces/${secret?.namespace}/secrets/${secret?.name}`
+}
+
+/** How many Secrets the empty patch moved. */
+async function patchAll(controlPlane: ControlPlane): Promise<number> {
+  const before = new Map((await controlPlane.storedSecrets()).map((secret) => [secret.name, secret.revision]))
+  const answers = await Promise.all(SECRETS.map((secret) => controlPlane.request('PATCH', pathOf(secret), {})))
+  for (const answer of answers) expect(answer).toMatchObject({ status: 200 })
+  const after = await controlPlane.storedSecrets()
+  return after.filter(({ name, revision }) => before.get(name) !== revision).length
+}
+
+async function expectUnchangedContent(controlPlane: ControlPlane): Promise<void> {
+  const answers = await Promise.all(SECRETS.map((secret) => controlPlane.request('GET', pathOf(secret))))
+  expect(answers.map(({ body }) => body)).toMatchObject(
+    SECRETS.map(({ type, immutable, data }) => ({ type, immutable, data }))
+  )
+}
+
+/** How many Secrets were written by which provider under which key. */
+function summary(stored: readonly StoredSecret[]): Record<string, number> {
+  const groups = Object.groupBy(stored, ({ provider, keyIdHash }) => `${provider} ${keyIdHash}`)
+  return Object.fromEntries(Object.entries(groups).map(([writer, secrets]) => [writer, secrets?.length ?? 0]))
+}
+
+interface Answer {
+  readonly status: number
+  readonly text: string
+}
+
+/** One request on a connection of its own. */
+function fresh(controlPlane: ControlPlane, path: string, options: object): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const ca = controlPlane.certificateAuthority
+    const outgoing = httpsRequest(new URL(path, controlPlane.server), { ca, agent: false, ...options }, (response) => {
+      text(response).then((content) => resolve({ status: response.statusCode ?? 0, text: content }), reject)
+    })
+    outgoing.on('error', reject).end()
+  })
+}
+
+function asAdmin(controlPlane: ControlPlane, path: string): Promise<Answer> {
+  const { certificate, key } = controlPlane.adminCertificate
+  return fresh(controlPlane, path, { cert: certificate, key })
+}
+
+function withToken(controlPlane: ControlPlane, token: string, path: string): Promise<Answer> {
+  return fresh(controlPlane, path, { headers: { authorization: `Bearer ${token}` } })
+}
+
+async function startTimeOfSomeServer(controlPlane: ControlPlane): Promise<string | undefined> {
+  const metrics = await asAdmin(controlPlane, '/metrics')
+  return /^process_start_time_seconds (\S+)$/m.exec(metrics.text)?.[1]
+}
+
+async function statusesUntil(
+  end: Promise<void>,
+  controlPlane: ControlPlane
+): Promise<readonly (number | 'no answer')[]> {
+  const statuses: (number | 'no answer')[] = []
+  let over = false
+  const ended = end.finally(() => {
+    over = true
+  })
+  while (!over) {
+    const answer = asAdmin(controlPlane, pathOf(SECRETS[0]))
+    statuses.push(
+      await answer.then(
+        ({ status }) => status,
+        () => 'no answer' as const
+      )
+    )
+  }
+  await ended
+  return statuses
+}
+
+/** Resolves when the control plane ends a watch, which no client would end. */
+async function keptConnection(controlPlane: ControlPlane): Promise<void> {
+  await asAdmin(controlPlane, '/api/v1/namespaces?watch=true').catch(() => undefined)
+}
+
+function temporaryDirectories(): readonly string[] {
+  return existsSync(tmpdir()) ? readdirSync(tmpdir()).filter((name) => name.startsWith('aks-kms-')) : []
+}
+
+function text8(bytes: Uint8Array | undefined): string {
+  return Buffer.from(bytes ?? []).toString('utf8')
+}

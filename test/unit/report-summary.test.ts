@@ -1,0 +1,278 @@
+import { expect, test } from '@jest/globals'
+import { Marked } from 'marked'
+import { finding } from '../../src/model/finding.ts'
+import { KMS_OFF } from '../../src/model/kms-profile.ts'
+import { fitSummary, renderSummary } from '../../src/report/summary.ts'
+import {
+  cancelledAfterChange,
+  counts,
+  enabledOnLargeCluster,
+  failedOnSecrets,
+  failedToSignIn,
+  kms,
+  migratedToV2,
+  namespaces,
+  NEW_KEY,
+  notDue,
+  OLD_KEY,
+  plannedRotation,
+  proof,
+  refusedForKey,
+  report,
+  rotated,
+  SAMPLES,
+  snapshot
+} from '../fixtures/reports.ts'
+
+const DOCS = 'https://github.com/contoso/kms/blob/v1/docs'
+
+test.each(Object.entries(SAMPLES))('%s begins with its verdict and is well-formed', (_, sample) => {
+  const source = sample()
+  const summary = renderSummary(source)
+  expect(summary).toMatch(/^### (✅|📝|⛔|❌|⏹️) /)
+  expect(summary.split('\n')[2]).toMatch(
+    new RegExp(`^\`${source.operation}\`.* on \\*\\*\`prod-westeurope\`\\*\\*.* · ${source.result} · `)
+  )
+  expect(summary).not.toMatch(/undefined|NaN|\[object|\n\n\n/)
+  const rendered = new Marked({ gfm: true }).parse(summary, { async: false })
+  expect(rendered).not.toMatch(/\|/)
+  expect(rendered.match(/<details/g)?.length).toBe(rendered.match(/<\/details>/g)?.length)
+})
+
+test('a rotation shows what changed, the proofs, and every key version with its whole url once', () => {
+  const summary = renderSummary(rotated(), { docsUrl: DOCS })
+  expect(summary).toContain(
+    '> [!WARNING]\n> **[`record-forbidden`](https://github.com/contoso/kms/blob/v1/docs/troubleshooting.md#record-forbidden)**'
+  )
+  expect(summary).toContain(
+    '| ● **`azureKeyVaultKms.keyId`** | `contoso-etcd-kv / etcd / 3f2a91…` | **`contoso-etcd-kv / etcd / 9b1c04…`** |'
+  )
+  expect(summary).toContain('| `azureKeyVaultKms.enabled` | `true` | `true` |')
+  expect(summary.indexOf('azureKeyVaultKms.enabled')).toBeLessThan(summary.indexOf('imageCleaner.enabled'))
+  expect(summary).toContain('**All 2,000 Secrets** are proved under `contoso-etcd-kv / etcd / 9b1c04…`.')
+  expect(summary).toContain('| ✅ Before the change | 2,000 | 0 | 2,000 | 1 | 1.3 s |')
+  expect(summary).toContain('| ✅ After the change | 2,000 | 2,000 | 0 | 2 | 6.6 s |')
+  expect(summary).toContain('| **In total** |  | **2,000** | **2,000** | **3** | **7.9 s** |')
+  expect(summary).toContain('- **Must be kept** `contoso-etcd-kv / etcd / 3f2a91…`: Keep it enabled')
+  for (const keyId of [OLD_KEY, NEW_KEY]) expect(summary.split(keyId)).toHaveLength(2)
+  expect(summary).not.toContain('Gone')
+  expect(summary).not.toContain('Kubernetes version | `1.31.7` |')
+})
+
+test('a run that is not due takes a few lines', () => {
+  const summary = renderSummary(notDue())
+  expect(summary).not.toMatch(/#### (Cluster|Secrets|Namespaces)|\[!/)
+  const unfolded = summary.replace(/<details>[^]*?<\/details>/g, '')
+  expect(unfolded.split('\n').filter((line) => line !== '').length).toBeLessThanOrEqual(4)
+})
+
+test('a failure says what is wrong, what is left, which keys must stay and how to go on', () => {
+  const summary = renderSummary(failedOnSecrets())
+  const box = /> \[!CAUTION\]\n(?:>.*\n)+/.exec(summary)?.[0] ?? ''
+  expect(box).toContain('> **[`secrets-failed`](docs/troubleshooting.md#secrets-failed)** The admission webhook')
+  expect(box).toContain('**Fix:** Mend the Secrets')
+  expect(box).toContain('**60 of 2,000 Secrets are not proved**')
+  expect(box).toContain(
+    '**Keep enabled and unexpired** until a run is green: `contoso-etcd-kv / etcd / 9b1c04…`, `contoso-etcd-kv / etcd / 3f2a91…`'
+  )
+  expect(box).toContain(
+    '(`operation: rotate`, `cluster-name: prod-westeurope`, `resource-group: rg-prod-weu`): it goes on'
+  )
+  expect(summary).toContain('| ❌ After the change | 2,000 | 1,940 | 0 | **60** | 2 | 11 s |')
+  expect(summary).toContain('<details open>\n<summary>4 steps, 4 m 24 s</summary>')
+})
+
+test('failures are grouped by reason, those to be mended first, fifty named and the rest counted', () => {
+  const summary = renderSummary(failedOnSecrets())
+  const section = summary.slice(summary.indexOf('#### Failed Secrets'), summary.indexOf('#### Cluster'))
+  expect(section).toMatch(
+    /\| \*\*57 Secrets\*\*<br>`payments\/psp-credentials-00`.*resource Secret\/payments\/… was blocked.*can’t help/
+  )
+  expect(section.indexOf('57 Secrets')).toBeLessThan(section.indexOf('3 Secrets'))
+  expect(section.match(/`(payments|checkout)\//g)).toHaveLength(28)
+  expect(section).toContain('… and 32 more in the JSON report')
+})
+
+test('what has to be mended comes before what may pass, however frequent that is', () => {
+  const busy = {
+    namespace: 'ns',
+    name: 'busy',
+    permanence: 'transient',
+    status: 429,
+    reason: 'Too many requests'
+  } as const
+  const broken = {
+    namespace: 'ns',
+    name: 'broken',
+    permanence: 'permanent',
+    status: 0,
+    reason: 'connection reset'
+  } as const
+  const failures = [busy, { ...busy, name: 'busy-too' }, broken]
+  const failed = { ...proof('no-change', 3, 0), proved: false, counts: counts(3, { failed: 3 }), failures }
+  const summary = renderSummary(report({ result: 'failed', proofs: [failed] }))
+  expect(summary).toContain(
+    '| `ns/broken` | connection reset<br>**Trying again can’t help.** |\n| **2 Secrets**<br>`ns/busy`'
+  )
+})
+
+test('failures of different reasons have a row each, with the whole reason', () => {
+  const failures = Array.from({ length: 60 }, (_, i) => {
+    return {
+      namespace: 'ns',
+      name: `s${String(i)}`,
+      permanence: 'permanent',
+      status: 422,
+      reason: `reason ${String(i)} of s${String(i)}`
+    } as const
+  })
+  const failed = { ...proof('no-change', 60, 0), proved: false, counts: counts(1_100, { failed: 1_100 }), failures }
+  const summary = renderSummary(report({ result: 'failed', proofs: [failed] }))
+  expect(summary).toContain('| `ns/s7` | **422** reason 7 of s7<br>')
+  expect(summary.match(/\| `ns\//g)).toHaveLength(50)
+  expect(summary).toContain('… and 10 more in the JSON report')
+  expect(summary).toContain('1,040 further Secrets failed and were only counted.')
+})
+
+test('a refusal shows every reason and puts no key at risk', () => {
+  const summary = renderSummary(refusedForKey())
+  expect(summary).toContain('#key-lacks-operations')
+  expect(summary).toContain('#key-expired')
+  expect(summary).toContain('this run changed neither the KMS profile nor the Kubernetes version')
+  expect(summary).not.toMatch(/Keep enabled|To go on/)
+})
+
+test('a cancelled run says what Azure is doing', () => {
+  const summary = renderSummary(cancelledAfterChange())
+  expect(summary).toContain('> [!CAUTION]')
+  expect(summary).toContain('**its Secrets are not proved**')
+  expect(summary).toContain('Azure shows it as `Updating`.')
+  expect(summary).toContain('**Not proved** since the change.')
+  expect(renderSummary({ ...cancelledAfterChange(), changed: false })).toContain('> [!WARNING]')
+})
+
+test('without advice the keys that were seen are to be kept', () => {
+  const summary = renderSummary({ ...failedOnSecrets(), keys: [] })
+  expect(summary).toContain(
+    'until a run is green: `contoso-etcd-kv / etcd / 9b1c04…`, `contoso-etcd-kv / etcd / 3f2a91…`'
+  )
+  for (const keyId of [OLD_KEY, NEW_KEY]) expect(summary.split(keyId)).toHaveLength(2)
+})
+
+test('a key version that may be retired is none to keep', () => {
+  const keys = [{ keyId: OLD_KEY, state: 'may-be-retired', sentence: 'Free.' }] as const
+  const summary = renderSummary(report({ result: 'failed', changed: true, keys, before: snapshot(kms(OLD_KEY)) }))
+  expect(summary).not.toContain('Keep enabled')
+})
+
+test('a failure before the cluster was seen shows the message line by line', () => {
+  const summary = renderSummary(failedToSignIn())
+  expect(summary).toContain('<br>Subject: `repo:contoso/platform:environment:production`<br>')
+  expect(summary).not.toContain('goes on where')
+})
+
+test('a plan is numbered, with its hash', () => {
+  const summary = renderSummary(plannedRotation())
+  expect(summary).toContain('1. Make a new version of the key etcd in contoso-etcd-kv\n2. Record the goal')
+  expect(summary).toContain('`5d41b0f6c9e28a7d3b61f0e4a9c85d72e1f3046b8a97c2d5e6f1a0b3c4d5e6f7`')
+  expect(summary).toContain('without the dry run')
+})
+
+test('a plan that was carried out is not shown again', () => {
+  expect(renderSummary({ ...rotated(), plan: plannedRotation().plan })).not.toContain('#### Plan')
+})
+
+test('the KMS profile comes first, whatever else changed', () => {
+  const after = snapshot(kms(NEW_KEY))
+  const securityProfile = {
+    ...after.securityProfile,
+    imageCleaner: { enabled: false },
+    customCATrustCertificates: ['AAAA', 'BBBB']
+  }
+  const summary = renderSummary(report({ before: snapshot(kms(OLD_KEY)), after: { ...after, securityProfile } }))
+  expect(summary).toContain('| ● **`customCATrustCertificates`** | – | **`["AAAA","BBBB"]`** |')
+  expect(summary.indexOf('azureKeyVaultKms')).toBeLessThan(summary.indexOf('imageCleaner.enabled'))
+  expect(summary).toContain('| ● **`imageCleaner.intervalHours`** | `48` | **–** |')
+})
+
+test('a migration shows the Kubernetes version and numbers its changes', () => {
+  const summary = renderSummary(migratedToV2())
+  expect(summary).toContain('| ● **`Kubernetes version`** | `1.25.15` | **`1.27.9`** |')
+  expect(summary).toContain('✅ After change 2 | 815 |')
+  expect(summary).toContain('pass 2 |')
+})
+
+test('switching off says that no key is in use', () => {
+  const summary = renderSummary(
+    report({
+      before: snapshot(kms(OLD_KEY)),
+      after: snapshot(KMS_OFF),
+      changed: true,
+      proved: true,
+      proofs: [proof('after-change', 1, 1, 1)]
+    })
+  )
+  expect(summary).toContain('**The one Secret** is proved under no key: KMS is off.')
+  expect(summary).toContain('| ● **`azureKeyVaultKms.keyId`** | `contoso-etcd-kv / etcd / 3f2a91…` | **–** |')
+})
+
+test('another spelling of the same id is no change', () => {
+  const after = snapshot(kms(OLD_KEY.toUpperCase().replace('HTTPS', 'https')))
+  expect(renderSummary(report({ before: snapshot(kms(OLD_KEY)), after }))).not.toContain('●')
+})
+
+test('ten namespaces are visible, two hundred are shown, the rest is counted', () => {
+  const summary = renderSummary(enabledOnLargeCluster())
+  const [visible = '', folded = ''] = summary.slice(summary.indexOf('#### Namespaces')).split('<details>')
+  expect(visible.match(/^\| `/gm)).toHaveLength(10)
+  expect(folded.match(/^\| `/gm)).toHaveLength(190)
+  expect(folded).toContain('<summary>290 smaller namespaces</summary>')
+  expect(folded).toContain('… and 100 more in the JSON report')
+})
+
+test('namespaces in which nothing happened are folded in', () => {
+  const summary = renderSummary(report({ proved: true, proofs: [proof('no-change', 100, 0, 12)] }))
+  expect(summary).toContain('<summary>Without a change: 12 namespaces</summary>')
+  expect(summary).not.toContain('#### Namespaces')
+})
+
+test('what comes from outside is no Markdown', () => {
+  const summary = renderSummary(
+    report({
+      sentence: '<img src=x> | @octo-org/team',
+      steps: [{ kind: 'x', title: '<b>step</b>', durationMs: 1, result: 'done' }],
+      findings: [finding('note', 'cancelled', 'first\n\n# heading\n> quote')],
+      before: { ...snapshot(KMS_OFF), securityProfile: { 'a|`b': '</details>' } }
+    })
+  )
+  expect(summary).not.toMatch(/<img|<b>|^# |@octo/m)
+  expect(summary.match(/<\/details>/g)).toHaveLength(3)
+  expect(new Marked({ gfm: true }).parse(summary, { async: false }).match(/<\/details>/g)).toHaveLength(2)
+})
+
+test('a summary that does not fit is shortened and says so', () => {
+  const all = counts(100_000, { reEncrypted: 99_000, failed: 1_000 })
+  const failures = Array.from({ length: 1_000 }, (_, i) => {
+    const name = `${'s'.repeat(240)}${String(i)}`
+    const reason = `${'<'.repeat(3_000)}${String(i)}`
+    return { namespace: 'n'.repeat(63), name, permanence: 'permanent', status: 403, reason } as const
+  })
+  const huge = {
+    ...proof('after-change', 10, 0),
+    proved: false,
+    counts: all,
+    namespaces: namespaces(all, 5_000),
+    failures
+  }
+  const source = {
+    ...failedOnSecrets(1_000),
+    findings: Array.from({ length: 500 }, () => finding('warning', 'azure-request-failed', '<|>'.repeat(5_000))),
+    proofs: Array.from({ length: 200 }, () => huge)
+  }
+  const summary = fitSummary(source, {}, 500_000)
+  expect(Buffer.byteLength(renderSummary(source))).toBeGreaterThan(500_000)
+  expect(Buffer.byteLength(summary)).toBeLessThan(65_536)
+  expect(summary).toContain('This is the short form')
+  expect(Buffer.byteLength(fitSummary(source))).toBeLessThanOrEqual(1_000_000)
+  expect(fitSummary(rotated())).toBe(renderSummary(rotated()))
+})

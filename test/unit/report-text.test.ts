@@ -1,0 +1,56 @@
+import { expect, test } from '@jest/globals'
+import {
+  clip,
+  clusterNames,
+  formatDuration,
+  formatNumber,
+  formatTime,
+  plural,
+  shortKey
+} from '../../src/report/text.ts'
+import { CLUSTER, OLD_KEY } from '../fixtures/reports.ts'
+
+test.each([
+  [0, '0 ms'],
+  [640.4, '640 ms'],
+  [999.6, '1.0 s'],
+  [2_130, '2.1 s'],
+  [9_949, '9.9 s'],
+  [9_960, '10 s'],
+  [59_499, '59 s'],
+  [59_500, '1 m 0 s'],
+  [100_000, '1 m 40 s'],
+  [3_599_499, '59 m 59 s'],
+  [3_599_500, '1 h 0 m'],
+  [7_500_000, '2 h 5 m']
+])('%d ms is %j', (ms, expected) => {
+  expect(formatDuration(ms)).toBe(expected)
+})
+
+test('numbers have separators, and nouns agree with them', () => {
+  expect(formatNumber(1_234_567)).toBe('1,234,567')
+  expect(plural(1, 'Secret')).toBe('1 Secret')
+  expect(plural(2_000, 'Secret')).toBe('2,000 Secrets')
+  expect(plural(0, 'Secret')).toBe('0 Secrets')
+})
+
+test('a time is shown to the minute', () => {
+  expect(formatTime('2026-11-22T03:17:04.120Z')).toBe('2026-11-22 03:17 UTC')
+})
+
+test('a clipped text is as long as allowed', () => {
+  expect(clip('abcdef', 6)).toBe('abcdef')
+  expect(clip('abcdefg', 6)).toBe('abcde…')
+})
+
+test('a key version is shown in short; anything else as it is', () => {
+  expect(shortKey(OLD_KEY)).toBe('contoso-etcd-kv / etcd / 3f2a91…')
+  expect(shortKey('https://kv.vault.azure.net/keys/etcd')).toBe('https://kv.vault.azure.net/keys/etcd')
+  expect(shortKey('Public')).toBe('Public')
+})
+
+test('the names of a cluster come from its ARM id', () => {
+  expect(clusterNames(CLUSTER)).toEqual({ name: 'prod-westeurope', resourceGroup: 'rg-prod-weu' })
+  expect(clusterNames(CLUSTER.replace('resourceGroups', 'resourcegroups')).resourceGroup).toBe('rg-prod-weu')
+  expect(clusterNames('prod')).toEqual({ name: 'prod', resourceGroup: undefined })
+})

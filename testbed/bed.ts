@@ -1,0 +1,133 @@
+import { startAzure, type Azure, type AzureOptions, type ClusterOptions } from './azure/azure.ts'
+import type { ManagedCluster } from './azure/managed-clusters.ts'
+import type { Vault } from './azure/vaults.ts'
+import { createCertificateAuthority } from './certificate-authority.ts'
+import type { ControlPlane, SeedSecret } from './contract.ts'
+import { startEmbeddedControlPlane, type EmbeddedControlPlane } from './embedded-apiserver/server.ts'
+import { startGitHubIssuer, type GitHubIssuer } from './github/oidc-issuer.ts'
+import { startNetwork, type Network } from './network.ts'
+import { runAction, type RunOptions, type RunResult } from './runner/run-action.ts'
+
+export interface BedOptions extends Pick<AzureOptions, 'cloud' | 'timeScale' | 'offeredVersions'> {
+  /** KMS is on from the start, under the first version of the key. */
+  readonly kms?: boolean
+  readonly cluster?: Omit<ClusterOptions, 'kms'>
+  readonly vaultRbac?: boolean
+  /** Planted before the first run. */
+  readonly secrets?: readonly SeedSecret[]
+}
+
+export interface RealBedOptions extends BedOptions {
+  /** One to three behind one address. */
+  readonly apiServers?: number
+}
+
+export type Inputs = Readonly<Record<string, string>>
+
+/** AKS on one machine: one cluster, one vault with the key `etcd`, and the action beside them. */
+export interface Bed<C extends ControlPlane = ControlPlane> {
+  readonly azure: Azure
+  readonly github: GitHubIssuer
+  readonly network: Network
+  readonly vault: Vault
+  readonly cluster: ManagedCluster
+  readonly controlPlane: C
+  /** Urls of the versions of the key, oldest first. */
+  keyIds(): readonly string[]
+  /** Adds a version to the key, as its rotation policy or somebody else does; gives its url. */
+  addKeyVersion(): Promise<string>
+  /** The inputs of a run on the bed's cluster. */
+  inputs(operation: string, more?: Inputs): Inputs
+  /** Runs the built action on the bed's cluster, with these inputs over the usual ones. */
+  run(operation: string, more?: Inputs, options?: Omit<RunOptions, 'inputs'>): Promise<RunResult>
+  stop(): Promise<void>
+}
+
+/** With the API server written for the bed: Node alone, quick, and with faults at will. */
+export async function startEmbeddedBed(options: BedOptions = {}): Promise<Bed<EmbeddedControlPlane>> {
+  return await startBed(options, startEmbeddedControlPlane)
+}
+
+/** With real etcd and real API servers, built at first use. */
+export async function startRealBed(options: RealBedOptions = {}): Promise<Bed> {
+  // Imported here, so that the embedded bed needs none of what the real one is made of.
+  const { startRealControlPlane } = await import('./control-plane/real.ts')
+  return await startBed(options, (common) => startRealControlPlane({ ...common, apiServers: options.apiServers ?? 1 }))
+}
+
+type CommonOptions = Parameters<typeof startEmbeddedControlPlane>[0]
+
+async function startBed<C extends ControlPlane>(
+  options: BedOptions,
+  startControlPlane: (options: CommonOptions) => Promise<C>
+): Promise<Bed<C>> {
+  const closers: (() => Promise<void> | void)[] = []
+  const stop = async (): Promise<void> => {
+    for (const close of closers.splice(0).reverse()) await close()
+  }
+  try {
+    const network = await startNetwork({ certificateAuthority: await createCertificateAuthority() })
+    closers.push(() => network.close())
+    const github = await startGitHubIssuer()
+    closers.push(() => github.close())
+    const { cloud, timeScale, offeredVersions } = options
+    const azure = await startAzure({
+      network,
+      github,
+      ...(cloud && { cloud }),
+      ...(timeScale !== undefined && { timeScale }),
+      ...(offeredVersions && { offeredVersions })
+    })
+    closers.push(() => {
+      azure.close()
+    })
+
+    const vault = azure.addVault({ rbac: options.vaultRbac ?? true })
+    const first = (await vault.addKey('etcd')).id
+    const kms = options.kms === true ? { enabled: true, keyId: first, keyVaultNetworkAccess: 'Public' } : undefined
+    const cluster = azure.addCluster({ ...options.cluster, ...(kms && { kms }) })
+    azure.permitOperator(cluster, vault)
+    if (options.cluster?.identity !== 'SystemAssigned') azure.permitKms(cluster, vault)
+
+    const controlPlane = await startControlPlane({
+      keyOperations: cluster.keyOperations,
+      authenticateToken: (token) => cluster.authenticateToken(token),
+      kmsV1: /^1\.(1\d|2[0-6])\./.test(options.cluster?.kubernetesVersion ?? ''),
+      encryption: cluster.encryption
+    })
+    closers.push(() => controlPlane.stop())
+    cluster.attach(controlPlane)
+    await controlPlane.seed(options.secrets ?? [])
+
+    const inputs = (operation: string, more: Inputs = {}): Inputs => ({
+      operation,
+      'resource-group': cluster.resourceGroup,
+      'cluster-name': cluster.name,
+      'subscription-id': cluster.subscriptionId,
+      'tenant-id': azure.tenantId,
+      'client-id': azure.application.applicationId,
+      ...more
+    })
+    return {
+      azure,
+      github,
+      network,
+      vault,
+      cluster,
+      controlPlane,
+      keyIds: () => vault.versions('etcd').map(({ id }) => id),
+      addKeyVersion: async () => (await vault.addKey('etcd')).id,
+      inputs,
+      run: (operation, more, runOptions = {}) =>
+        runAction({
+          ...runOptions,
+          inputs: inputs(operation, more),
+          env: { ...network.environment, ...github.environment, ...runOptions.env }
+        }),
+      stop
+    }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}

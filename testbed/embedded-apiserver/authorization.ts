@@ -1,0 +1,26 @@
+import type { KubernetesUser } from '../contract.ts'
+import type { RequestInfo } from './request-info.ts'
+import { forbidden, forbiddenPath, type StatusError } from './status.ts'
+
+export const administrators = 'system:masters'
+/** Whom the bed binds to a role that may do everything, in place of AKS's own roles. */
+export const operators = 'aks-kms-operators'
+
+export const mayDoAnything = ({ groups }: KubernetesUser): boolean =>
+  groups.includes(administrators) || groups.includes(operators)
+
+/** What everybody may do who is somebody: `system:discovery` and `system:basic-user`. */
+const openPaths = ['/version', '/readyz', '/livez', '/healthz']
+
+export function denial(user: KubernetesUser, info: RequestInfo): StatusError | undefined {
+  if (mayDoAnything(user)) return undefined
+  const authenticated = user.groups.includes('system:authenticated')
+  const asksForItself = authenticated && info.group === 'authorization.k8s.io' && info.plural === 'selfsubjectaccessreviews'
+  if (asksForItself && info.verb === 'create') return undefined
+  if (info.verb === 'get' && openPaths.includes(info.path)) return undefined
+  const who = `User ${JSON.stringify(user.username)} cannot ${info.verb}`
+  if (info.plural === '') return forbiddenPath(`${who} path ${JSON.stringify(info.path)}`)
+  const where = info.namespace === '' ? 'at the cluster scope' : `in the namespace ${JSON.stringify(info.namespace)}`
+  const what = `resource ${JSON.stringify(info.plural)} in API group ${JSON.stringify(info.group)} ${where}`
+  return forbidden({ group: info.group, plural: info.plural, kind: info.plural }, info.name, `${who} ${what}`)
+}

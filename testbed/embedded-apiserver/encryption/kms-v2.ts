@@ -1,0 +1,81 @@
+import { createHash, randomBytes } from 'node:crypto'
+
+import type { KeyOperations } from '../../contract.ts'
+import { decodeKmsV2Value, encodeKmsV2Value, type KmsV2Value } from '../../etcd/stored-value.ts'
+import type { Metrics } from '../metrics.ts'
+import { Seed } from './aes-gcm.ts'
+import { callPlugin } from './plugin.ts'
+import { TransformError, type Transformer } from './transformer.ts'
+
+/** As Azure's plugin marks what it wrapped. */
+const annotations = {
+  'algorithm.azure.akv.io': Buffer.from('RSA-OAEP-256'),
+  'version.azure.akv.io': Buffer.from('1')
+}
+
+/** The id that Azure's plugin gives a key version. */
+const hashOf = (keyId: string): string => createHash('sha256').update(keyId).digest('hex')
+
+/** One KMS v2 provider: one seed for all writes, wrapped by Key Vault once, when the API server starts. */
+export async function kmsV2(
+  name: string,
+  keyId: string,
+  vault: KeyOperations,
+  metrics: Metrics
+): Promise<Transformer> {
+  const prefix = `k8s:enc:kms:v2:${name}:`
+  const keyIdHash = hashOf(keyId)
+  const source = randomBytes(32)
+  const wrapped = await callPlugin(() => vault.encrypt(keyId, source), 'failed to encrypt DEK, error: ')
+  const seed = new Seed(source)
+  metrics.recordKeyIdFromStatus(name, keyIdHash)
+  const unwrapped = new Map<string, Seed>([[cacheKeyOf(keyIdHash, wrapped), seed]])
+
+  const seedOf = (value: KmsV2Value): Seed | Promise<Seed> => {
+    const cacheKey = cacheKeyOf(value.keyIdHash, value.encryptedDekSource)
+    return unwrapped.get(cacheKey) ?? unwrap(value, cacheKey)
+  }
+
+  const unwrap = async (value: KmsV2Value, cacheKey: string): Promise<Seed> => {
+    const decrypted = await callPlugin(async () => {
+      if (value.keyIdHash !== keyIdHash) {
+        throw new Error(`key id "${value.keyIdHash}" does not match the expected "${keyIdHash}"`)
+      }
+      return vault.decrypt(keyId, value.encryptedDekSource)
+    }, 'failed to decrypt DEK, error: ')
+    const unwrappedSeed = new Seed(decrypted)
+    unwrapped.set(cacheKey, unwrappedSeed)
+    return unwrappedSeed
+  }
+
+  return {
+    prefix,
+    async fromStorage(bytes, key) {
+      const value = decode(bytes)
+      const plaintext = (await seedOf(value)).open(value.encryptedData, key)
+      metrics.recordKeyId('from_storage', name, value.keyIdHash)
+      return { plaintext, stale: value.keyIdHash !== keyIdHash }
+    },
+    toStorage(plaintext, key) {
+      metrics.recordKeyId('to_storage', name, keyIdHash)
+      return encodeKmsV2Value({
+        providerName: name,
+        keyIdHash,
+        encryptedData: seed.seal(plaintext, key),
+        encryptedDekSource: wrapped,
+        annotations
+      })
+    }
+  }
+}
+
+const cacheKeyOf = (keyIdHash: string, wrapped: Uint8Array): string =>
+  `${keyIdHash} ${Buffer.from(wrapped.buffer, wrapped.byteOffset, wrapped.length).toString('latin1')}`
+
+function decode(bytes: Uint8Array): KmsV2Value {
+  try {
+    return decodeKmsV2Value(bytes)
+  } catch (error) {
+    throw new TransformError(`proto: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}

@@ -1,0 +1,176 @@
+import type { KubernetesUser } from '../contract.ts'
+import { mayDoAnything } from './authorization.ts'
+import type { Metrics } from './metrics.ts'
+import { negotiate, type Form } from './negotiation.ts'
+import { fieldsOf } from './objects.ts'
+import { patchTypes } from './patch.ts'
+import { parseBody, type Registry } from './registry.ts'
+import { representList, representObject } from './representation.ts'
+import { resourceOf, type RequestInfo } from './request-info.ts'
+import type { Resource } from './resources/resource.ts'
+import { parseSelector } from './selector.ts'
+import { badRequest, invalid, methodNotAllowed, StatusError, unknownResource } from './status.ts'
+
+export interface ApiRequest {
+  readonly info: RequestInfo
+  readonly user: KubernetesUser
+  readonly accept: string
+  /** Without parameters. */
+  readonly contentType: string
+  readonly body: string
+}
+
+export interface ApiResponse {
+  readonly status: number
+  readonly contentType: string
+  readonly body: string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** Answers an authenticated and authorized request. Throws `StatusError`. */
+export async function handle(request: ApiRequest, registry: Registry, metrics: Metrics): Promise<ApiResponse> {
+  const { info } = request
+  if (info.plural === '') return handlePath(info, metrics)
+  if (info.plural === 'selfsubjectaccessreviews' && info.group === 'authorization.k8s.io') return reviewAccess(request)
+  const resource = resourceOf(info)
+  if (resource === undefined || info.subresource !== '') throw unknownResource()
+  return handleResource(resource, request, registry)
+}
+
+async function handleResource(resource: Resource, request: ApiRequest, registry: Registry): Promise<ApiResponse> {
+  const { info, contentType, body } = request
+  const namespace = resource.namespaced ? info.namespace : ''
+  const place = { resource, namespace, name: info.name }
+  const form = negotiate(request.accept)
+  const write = { dryRun: info.query.has('dryRun') }
+  const single = (status: number, object: Awaited<ReturnType<Registry['get']>>): ApiResponse =>
+    json(status, representObject(resource, object, form, info.query.get('includeObject') ?? ''))
+  switch (info.verb) {
+    case 'get':
+      return single(200, await registry.get(place))
+    case 'list':
+      return list(resource, namespace, request, registry, form)
+    case 'create':
+      if (info.name !== '' || (resource.namespaced && namespace === '')) throw methodNotAllowed()
+      assertJson(contentType)
+      return single(201, await registry.create(resource, namespace, parseBody(resource, body), write))
+    case 'update': {
+      if (info.name === '') throw methodNotAllowed()
+      assertJson(contentType)
+      const before = registry.has(place)
+      return single(before ? 200 : 201, await registry.update(place, parseBody(resource, body), write))
+    }
+    case 'patch':
+      if (info.name === '') throw methodNotAllowed()
+      if (!patchTypes.includes(contentType)) {
+        throw new StatusError(415, 'UnsupportedMediaType', '415: Unsupported Media Type', {})
+      }
+      return single(200, await registry.patch(place, contentType, body, write))
+    case 'delete': {
+      const options = body === '' ? {} : parseBody({ kind: 'DeleteOptions' }, body)
+      if (!resource.namespaced) return json(200, await registry.deleteNamespace(place))
+      return json(200, await registry.delete(place, options))
+    }
+    default:
+      throw methodNotAllowed()
+  }
+}
+
+async function list(
+  resource: Resource,
+  namespace: string,
+  { info }: ApiRequest,
+  registry: Registry,
+  form: Form
+): Promise<ApiResponse> {
+  const parameter = (name: string): string => info.query.get(name) ?? ''
+  if (parameter('watch') === 'true' || parameter('watch') === '1') throw methodNotAllowed()
+  const limit = Number(parameter('limit'))
+  if (!Number.isInteger(limit)) {
+    throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(parameter('limit'))}: invalid syntax`)
+  }
+  const found = await registry.list(resource, namespace, {
+    limit,
+    continueToken: parameter('continue'),
+    resourceVersion: parameter('resourceVersion'),
+    exact: parameter('resourceVersionMatch') === 'Exact',
+    selector: parseSelector(parameter('labelSelector'), parameter('fieldSelector'))
+  })
+  return json(200, representList(resource, found, form, parameter('includeObject')))
+}
+
+function handlePath(info: RequestInfo, metrics: Metrics): ApiResponse {
+  switch (info.path) {
+    case '/version':
+      return json(200, version)
+    case '/readyz':
+    case '/livez':
+    case '/healthz':
+    case '/readyz/kms-providers':
+    case '/healthz/kms-providers':
+      return text(200, 'ok')
+    case '/metrics':
+      return { ...text(200, metrics.text()), contentType: 'text/plain; version=0.0.4; charset=utf-8; escaping=underscores' }
+    default:
+      return text(404, '404 page not found\n')
+  }
+}
+
+function reviewAccess({ info, user, body }: ApiRequest): ApiResponse {
+  if (info.verb !== 'create') throw methodNotAllowed()
+  const spec = fieldsOf(parseBody({ kind: 'SelfSubjectAccessReview' }, body)['spec'])
+  if ((spec['resourceAttributes'] === undefined) === (spec['nonResourceAttributes'] === undefined)) {
+    throw invalid({ group: 'authorization.k8s.io', plural: '', kind: '' }, '', [
+      {
+        reason: 'FieldValueInvalid',
+        message: 'Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified',
+        field: 'spec.resourceAttributes'
+      }
+    ])
+  }
+  return json(201, {
+    kind: 'SelfSubjectAccessReview',
+    apiVersion: 'authorization.k8s.io/v1',
+    metadata: {},
+    spec,
+    status: { allowed: mayDoAnything(user) }
+  })
+}
+
+function assertJson(contentType: string): void {
+  if (contentType === '' || contentType === 'application/json') return
+  throw new StatusError(
+    415,
+    'UnsupportedMediaType',
+    'the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf'
+  )
+}
+
+export const json = (status: number, body: object): ApiResponse => ({
+  status,
+  contentType: 'application/json',
+  body: JSON.stringify(body)
+})
+
+export const text = (status: number, body: string): ApiResponse => ({
+  status,
+  contentType: 'text/plain; charset=utf-8',
+  body,
+  headers: { 'x-content-type-options': 'nosniff' }
+})
+
+const version = {
+  major: '1',
+  minor: '36',
+  emulationMajor: '1',
+  emulationMinor: '36',
+  minCompatibilityMajor: '1',
+  minCompatibilityMinor: '35',
+  gitVersion: 'v1.36.3',
+  gitCommit: 'embedded',
+  gitTreeState: '',
+  buildDate: '1970-01-01T00:00:00Z',
+  goVersion: 'none',
+  compiler: 'none',
+  platform: 'node/embedded'
+}

@@ -1,0 +1,195 @@
+import { createServer as createHttpServer, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http'
+import {
+  constants,
+  performServerHandshake,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream
+} from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import type { Readable } from 'node:stream'
+import { createServer as createTlsServer, type DetailedPeerCertificate, type TLSSocket } from 'node:tls'
+
+import type { KubernetesUser } from '../contract.ts'
+
+/** One request as the API server sees it, whichever version of HTTP carries it. */
+export interface Incoming {
+  readonly method: string
+  readonly url: string
+  /** As Go's `Header.Get`: the first where a header came several times, empty where it did not. */
+  header(name: 'authorization' | 'accept' | 'content-type'): string
+  readonly body: string
+  /** Whom the client certificate names; undefined without one that the authority signed. */
+  readonly certificateUser: KubernetesUser | undefined
+  respond(answer: Outgoing): void
+  /** Announces the whole body and sends half of it. */
+  respondInPart(answer: Outgoing): void
+  reset(): void
+  refuse(): void
+  /** No new requests on this connection; `processed` is whether this one counts as processed. */
+  goAway(processed: boolean): void
+}
+
+export interface Outgoing {
+  readonly status: number
+  readonly headers: OutgoingHttpHeaders
+  readonly body: string
+}
+
+export interface Listener {
+  readonly port: number
+  /** As a server that ends: every connection goes, with all that is under way on it. */
+  dropConnections(): void
+  close(): Promise<void>
+}
+
+export interface ListenerOptions {
+  readonly certificate: string
+  readonly key: string
+  readonly clientAuthority: string
+}
+
+type Handler = (incoming: Incoming) => void
+type Transport = Omit<Incoming, 'method' | 'url' | 'header' | 'body' | 'certificateUser'>
+
+/** As `--http2-max-streams-per-connection` is unless set. */
+const settings = { maxConcurrentStreams: 100 }
+
+export async function listen(options: ListenerOptions, handler: Handler): Promise<Listener> {
+  const users = new WeakMap<object, KubernetesUser | undefined>()
+  const sockets = new Set<TLSSocket>()
+  const sessions = new Set<ServerHttp2Session>()
+
+  const http1 = createHttpServer((request, response) => {
+    receive(request, request.headers, request.method, request.url, users.get(request.socket), http1Transport(request, response), handler)
+  })
+  const startHttp2 = (socket: TLSSocket, user: KubernetesUser | undefined): void => {
+    const session = performServerHandshake(socket, { settings })
+    sessions.add(session)
+    session.on('close', () => sessions.delete(session))
+    session.on('error', () => session.destroy())
+    session.on('stream', (stream, headers) => {
+      receive(stream, headers, headers[':method'], headers[':path'], user, http2Transport(stream, session), handler)
+    })
+  }
+  const server = createTlsServer(
+    {
+      cert: options.certificate,
+      key: options.key,
+      ca: options.clientAuthority,
+      requestCert: true,
+      rejectUnauthorized: false,
+      ALPNProtocols: ['h2', 'http/1.1']
+    },
+    (socket) => {
+      sockets.add(socket)
+      socket.on('close', () => sockets.delete(socket))
+      socket.on('error', () => socket.destroy())
+      const user = userOf(socket)
+      users.set(socket, user)
+      if (socket.alpnProtocol === 'h2') startHttp2(socket, user)
+      else http1.emit('connection', socket)
+    }
+  )
+  server.on('tlsClientError', () => undefined)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  const dropConnections = (): void => {
+    for (const session of sessions) session.destroy(undefined, constants.NGHTTP2_NO_ERROR)
+    for (const socket of sockets) socket.destroy()
+  }
+  return {
+    port: (server.address() as AddressInfo).port,
+    dropConnections,
+    close: () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      dropConnections()
+      return closed
+    }
+  }
+}
+
+function receive(
+  body: Readable,
+  headers: IncomingHttpHeaders,
+  method = 'GET',
+  url = '/',
+  certificateUser: KubernetesUser | undefined,
+  transport: Transport,
+  handler: Handler
+): void {
+  const chunks: Buffer[] = []
+  body.on('data', (chunk: Buffer) => chunks.push(chunk))
+  body.on('error', () => undefined)
+  body.on('end', () => {
+    handler({
+      method,
+      url,
+      header: (name) => headers[name] ?? '',
+      body: Buffer.concat(chunks).toString(),
+      certificateUser,
+      ...transport
+    })
+  })
+}
+
+/** How long half a body needs to go out, of which nobody tells; an early reset would take it along. */
+const halfWayMs = 5
+
+function http1Transport(request: IncomingMessage, response: ServerResponse): Transport {
+  const reset = (): void => void request.socket.destroy()
+  response.on('error', () => undefined)
+  return {
+    respond({ status, headers, body }) {
+      response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) }).end(body)
+    },
+    respondInPart({ status, headers, body }) {
+      const whole = Buffer.from(body)
+      response.writeHead(status, { ...headers, 'content-length': whole.length }).write(half(whole))
+      setTimeout(reset, halfWayMs)
+    },
+    reset,
+    refuse: reset,
+    goAway: reset
+  }
+}
+
+function http2Transport(stream: ServerHttp2Stream, session: ServerHttp2Session): Transport {
+  const respond = ({ status, headers }: Outgoing, length: number): boolean => {
+    if (stream.destroyed || stream.closed) return false
+    stream.respond({ ':status': status, ...headers, 'content-length': length })
+    return true
+  }
+  return {
+    respond(answer) {
+      if (respond(answer, Buffer.byteLength(answer.body))) stream.end(answer.body)
+    },
+    respondInPart(answer) {
+      const whole = Buffer.from(answer.body)
+      if (respond(answer, whole.length)) stream.write(half(whole))
+      setTimeout(() => stream.close(constants.NGHTTP2_INTERNAL_ERROR), halfWayMs)
+    },
+    reset: () => session.destroy(undefined, constants.NGHTTP2_CONNECT_ERROR),
+    refuse: () => stream.close(constants.NGHTTP2_REFUSED_STREAM),
+    goAway(processed) {
+      const { id = 1 } = stream
+      session.goaway(constants.NGHTTP2_NO_ERROR, processed ? id : Math.max(id - 2, 0))
+      if (!processed) stream.close(constants.NGHTTP2_REFUSED_STREAM)
+      session.close()
+    }
+  }
+}
+
+const half = (body: Buffer): Buffer => body.subarray(0, body.length >>> 1)
+
+/** The user of a client certificate: the common name, and the organizations as groups. */
+function userOf(socket: TLSSocket): KubernetesUser | undefined {
+  if (!socket.authorized) return undefined
+  const certificate: Partial<DetailedPeerCertificate> = socket.getPeerCertificate()
+  const { CN, O } = certificate.subject ?? {}
+  if (CN === undefined) return undefined
+  const organizations: readonly string[] = O === undefined ? [] : [O].flat()
+  return { username: [CN].flat()[0] ?? '', groups: [...organizations, 'system:authenticated'] }
+}
