@@ -62,7 +62,7 @@ export const CATALOG = {
   },
   'authorization-failed': {
     title: 'The identity lacks an Azure permission.',
-    fix: 'Grant the action named in the message; docs/permissions.md lists the least set of roles.'
+    fix: 'Check the names first: Azure says the same of what does not exist. Then grant the action named in the message; docs/permissions.md lists the least set of roles.'
   },
   'linked-authorization-failed': {
     title: 'The identity lacks a permission on a resource that the cluster refers to.',

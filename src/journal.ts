@@ -9,6 +9,7 @@ import { adviseKeys } from './model/key-advice.ts'
 import { KMS_OFF, sameKmsProfile } from './model/kms-profile.ts'
 import type { Observed } from './model/observed.ts'
 import type { ClusterSnapshot, Plan, RunReport, RunResult, StepReport } from './model/report.ts'
+import type { makePlan } from './plan.ts'
 import type { Platform } from './platform.ts'
 import type { Request } from './request.ts'
 
@@ -19,7 +20,7 @@ const LAST_LOOK_WHEN_CANCELLED_MS = 1_000
 
 /** What happened in a run, step by step, and at its end the report of it. */
 export class Journal {
-  plan: Plan | undefined
+  #plan: ReturnType<typeof makePlan> | undefined
   readonly #request: Request
   readonly #platform: Platform
   readonly #memory: Memory
@@ -34,6 +35,14 @@ export class Journal {
     this.#platform = platform
     this.#memory = memory
     this.#startedAt = platform.now()
+  }
+
+  get plan(): Plan | undefined {
+    return this.#plan?.plan
+  }
+
+  planned(plan: ReturnType<typeof makePlan>): void {
+    this.#plan = plan
   }
 
   saw(observed: Observed): void {
@@ -62,8 +71,10 @@ export class Journal {
     return this.#report('done', sentence, findings)
   }
 
+  /** A dry run ends here: green, unless the operation would be refused on its way. */
   onlyPlanned(): RunReport {
-    return this.#report('planned', this.plan?.sentence ?? '')
+    const refusals = this.#plan?.refusals ?? []
+    return refusals.length > 0 ? this.refused(refusals) : this.#report('planned', this.#plan?.plan.sentence ?? '')
   }
 
   refused(findings: readonly Finding[]): RunReport {
@@ -113,7 +124,7 @@ export class Journal {
       after: after && snapshot(after),
       changed: first !== undefined && after !== undefined && differs(first.cluster, after),
       proved,
-      plan: this.plan,
+      plan: this.#plan?.plan,
       steps: this.#steps,
       proofs,
       keys: this.#steps.length === 0 ? [] : this.#keyAdvice(proved)

@@ -33,7 +33,7 @@ export async function run(request: Request, platform: Platform): Promise<RunRepo
       journal.saw(observed)
       const decision = decide(request, observed)
       const waiting = decision.kind === 'step' && decision.step.kind === 'wait-for-cluster'
-      if (journal.plan === undefined && !waiting) journal.plan = makePlan(request, observed)
+      if (journal.plan === undefined && !waiting) journal.planned(makePlan(request, observed))
       if (decision.kind === 'refused') return journal.refused(decision.findings)
       if (request.dryRun && !waiting) return journal.onlyPlanned()
       if (decision.kind === 'done') {

@@ -8,9 +8,11 @@ export interface Memory {
   provedProfile: KmsProfile | undefined
   /** The goal that this run set itself. */
   goal: Goal | undefined
+  /** Url of the key version that this run made. */
+  madeKeyId: string | undefined
   readonly proofs: ProofReport[]
 }
 
 export function emptyMemory(): Memory {
-  return { provedProfile: undefined, goal: undefined, proofs: [] }
+  return { provedProfile: undefined, goal: undefined, madeKeyId: undefined, proofs: [] }
 }

@@ -1,10 +1,9 @@
 import { clusterFromBody } from './azure/cluster-body.ts'
-import type { KeyVault } from './azure/key-vault.ts'
 import type { ManagedCluster } from './azure/managed-clusters.ts'
 import { finding, type Finding } from './model/finding.ts'
 import { EMPTY_RECORD, type ClusterRecord } from './model/goal.ts'
 import { keyVersionFrom, type KeyVersion } from './model/key-id.ts'
-import { newestUsable, type KeyObservation, type KeyVersionsObservation } from './model/key.ts'
+import { newestUsable, type KeyObservation } from './model/key.ts'
 import { keyIdOf, sameKmsProfile } from './model/kms-profile.ts'
 import { isRecorded } from './operations/reach.ts'
 import type { Observed } from './model/observed.ts'
@@ -31,6 +30,7 @@ export async function observe(request: Request, platform: Platform, memory: Memo
     goal: undefined,
     keys: new Map(),
     keyVersions: undefined,
+    madeKeyId: memory.madeKeyId,
     findings: []
   }
   // A cluster in any other phase is waited for or refused, and its API server need not answer.
@@ -39,7 +39,14 @@ export async function observe(request: Request, platform: Platform, memory: Memo
   const kubernetes = await platform.kubernetes()
   const { record, findings } = await readRecord(kubernetes.record)
   const goal = record.goal ?? memory.goal
-  const { keys, keyVersions } = await readKeys(request, platform.keyVault, now, keyIdOf(cluster.kms), goal && keyIdOf(goal.kms))
+  const pinned = versionOf(keyIdOf(cluster.kms))
+  const keyVersions =
+    request.operation === 'rotate' && pinned !== undefined
+      ? await platform.keyVault.listVersions(pinned.vaultUrl, pinned.name, platform.signal)
+      : undefined
+  const newest = keyVersions?.kind === 'readable' ? newestUsable(keyVersions.versions, now)?.id : undefined
+  const inQuestion = [pinned, request.key, newest, versionOf(memory.madeKeyId), goal && versionOf(keyIdOf(goal.kms))]
+  const keys = await readKeys(inQuestion, platform)
   const observed: Observed = { ...bare, record, keys, keyVersions, findings }
   if (goal === undefined) return { observed, cluster: current }
   const ownGoal = memory.goal !== undefined && isRecorded({ ...observed, goal: { goal, fromEarlierRun: false } }, memory.goal)
@@ -54,25 +61,17 @@ async function readRecord(store: {
 }
 
 async function readKeys(
-  request: Request,
-  keyVault: KeyVault,
-  now: number,
-  pinnedId: string | undefined,
-  goalId: string | undefined
-): Promise<{
-  readonly keys: ReadonlyMap<string, KeyObservation>
-  readonly keyVersions: KeyVersionsObservation | undefined
-}> {
-  const pinned = pinnedId === undefined ? undefined : keyVersionFrom(pinnedId)
-  const keyVersions =
-    request.operation === 'rotate' && pinned !== undefined
-      ? await keyVault.listVersions(pinned.vaultUrl, pinned.name)
-      : undefined
-  const newest = keyVersions?.kind === 'readable' ? newestUsable(keyVersions.versions, now)?.id : undefined
-  const wanted = [pinned, request.key, newest, goalId === undefined ? undefined : keyVersionFrom(goalId)]
-  const unique = new Map(wanted.filter((id): id is KeyVersion => id !== undefined).map((id) => [id.url.toLowerCase(), id]))
+  ids: readonly (KeyVersion | undefined)[],
+  { keyVault, signal }: Platform
+): Promise<ReadonlyMap<string, KeyObservation>> {
+  const unique = new Map<string, KeyVersion>()
+  for (const id of ids) if (id !== undefined) unique.set(id.url.toLowerCase(), id)
   const keys = await Promise.all(
-    [...unique].map(async ([url, id]): Promise<[string, KeyObservation]> => [url, await keyVault.readKey(id)])
+    [...unique].map(async ([url, id]): Promise<[string, KeyObservation]> => [url, await keyVault.readKey(id, signal)])
   )
-  return { keys: new Map(keys), keyVersions }
+  return new Map(keys)
+}
+
+function versionOf(keyId: string | undefined): KeyVersion | undefined {
+  return keyId === undefined ? undefined : keyVersionFrom(keyId)
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { canonicalJson, type Json } from './model/json.ts'
 import { keyIdOf } from './model/kms-profile.ts'
+import type { Finding } from './model/finding.ts'
 import type { Observed } from './model/observed.ts'
 import type { Plan } from './model/report.ts'
 import type { Step } from './model/step.ts'
@@ -12,24 +13,25 @@ import { bind } from './steps/steps.ts'
 export const MOST_STEPS = 60
 
 /** The loop of `run`, unrolled over what each step predicts. Pure. */
-export function makePlan(request: Request, observed: Observed): Plan {
+export function makePlan(request: Request, observed: Observed): { readonly plan: Plan; readonly refusals: readonly Finding[] } {
   const steps: { readonly step: Step; readonly title: string }[] = []
   let state = observed
   while (steps.length < MOST_STEPS) {
     const decision = decide(request, state)
     if (decision.kind !== 'step') {
-      const refused = decision.kind === 'refused'
-      return {
+      const refusals = decision.kind === 'refused' ? decision.findings : []
+      const plan = {
         steps: steps.map(({ step, title }) => ({ kind: step.kind, title })),
-        sentence: refused ? decision.findings.map(({ message }) => message).join(' ') : decision.sentence,
-        refused,
+        sentence: decision.kind === 'refused' ? refusals.map(({ message }) => message).join(' ') : decision.sentence,
+        refused: decision.kind === 'refused',
         hash: hashOf(
           request,
           observed,
           steps.map(({ step }) => step),
-          refused ? decision.findings.map(({ code }) => code) : []
+          refusals.map(({ code }) => code)
         )
       }
+      return { plan, refusals }
     }
     const step = bind(decision.step)
     steps.push({ step: decision.step, title: step.describe(state) })

@@ -1,4 +1,5 @@
 import { startAzure, type Azure, type AzureOptions, type ClusterOptions } from './azure/azure.ts'
+import { epoch } from './azure/key-versions.ts'
 import type { ManagedCluster } from './azure/managed-clusters.ts'
 import type { Vault } from './azure/vaults.ts'
 import { createCertificateAuthority } from './certificate-authority.ts'
@@ -7,6 +8,9 @@ import { startEmbeddedControlPlane, type EmbeddedControlPlane } from './embedded
 import { startGitHubIssuer, type GitHubIssuer } from './github/oidc-issuer.ts'
 import { startNetwork, type Network } from './network.ts'
 import { runAction, type RunOptions, type RunResult } from './runner/run-action.ts'
+
+/** Seconds. */
+const FIRST_KEY_AGE = 100 * 86_400
 
 export interface BedOptions extends Pick<AzureOptions, 'cloud' | 'timeScale' | 'offeredVersions'> {
   /** KMS is on from the start, under the first version of the key. */
@@ -83,7 +87,7 @@ async function startBed<C extends ControlPlane>(
     })
 
     const vault = azure.addVault({ rbac: options.vaultRbac ?? true })
-    const first = (await vault.addKey('etcd')).id
+    const first = (await vault.addKey('etcd', { created: epoch() - FIRST_KEY_AGE })).id
     const kms = options.kms === true ? { enabled: true, keyId: first, keyVaultNetworkAccess: 'Public' } : undefined
     const cluster = azure.addCluster({ ...options.cluster, ...(kms && { kms }) })
     azure.permitOperator(cluster, vault)

@@ -27,7 +27,7 @@ export function pseudoRandom(seed: number): PseudoRandom {
     },
     text(length) {
       const octets = Buffer.alloc(length)
-      for (let index = 0; index < length; ) {
+      for (let index = 0; index < length;) {
         for (let bits = next(), taken = 0; taken < 5 && index < length; taken++, bits >>>= 6) {
           octets[index++] = alphabet.charCodeAt(bits & 63)
         }

@@ -14,10 +14,42 @@ export const canaryTraces: readonly string[] = [
   })
 ]
 
-const familiar = ['payments', 'checkout', 'orders', 'identity', 'inventory', 'shipping', 'search', 'billing', 'ledger', 'loyalty']
+const familiar = [
+  'payments',
+  'checkout',
+  'orders',
+  'identity',
+  'inventory',
+  'shipping',
+  'search',
+  'billing',
+  'ledger',
+  'loyalty'
+]
 const stages = ['', '-staging', '-dev', '-preview', '-canary', '-perf', '-dr']
-const applications = ['api', 'worker', 'gateway', 'scheduler', 'frontend', 'webhook', 'exporter', 'migrator', 'cache', 'mailer']
-const purposes = ['database', 'redis', 'smtp', 'oauth-client', 'signing-key', 'kafka', 'storage', 'partner-api', 'session']
+const applications = [
+  'api',
+  'worker',
+  'gateway',
+  'scheduler',
+  'frontend',
+  'webhook',
+  'exporter',
+  'migrator',
+  'cache',
+  'mailer'
+]
+const purposes = [
+  'database',
+  'redis',
+  'smtp',
+  'oauth-client',
+  'signing-key',
+  'kafka',
+  'storage',
+  'partner-api',
+  'session'
+]
 
 /** Helm keeps up to ten revisions of a release; the last ones are what a namespace usually holds. */
 const helmShare = 0.02
@@ -58,7 +90,8 @@ function ordinary(namespace: string, ordinal: number, random: PseudoRandom): See
   const name = (purpose: string): string => `${application}-${purpose}-${ordinal}`
   const kind = random.below(100)
   if (kind < 12) return { ...place, name: name('tls'), type: 'kubernetes.io/tls', data: certificate(random) }
-  if (kind < 20) return { ...place, name: name('registry'), type: 'kubernetes.io/dockerconfigjson', data: registry(random) }
+  if (kind < 20)
+    return { ...place, name: name('registry'), type: 'kubernetes.io/dockerconfigjson', data: registry(random) }
   if (kind < 26) return { ...place, name: name('license'), type: 'Opaque', immutable: true, data: credentials(random) }
   const opaque: SeedSecret = { ...place, name: name(random.pick(purposes)), type: 'Opaque', data: credentials(random) }
   return kind < 40 ? applied(opaque) : opaque
@@ -104,7 +137,13 @@ function helmRelease(namespace: string, ordinal: number, random: PseudoRandom): 
 /** As `kubectl apply` leaves it: everything once more in an annotation. */
 function applied(secret: SeedSecret): SeedSecret {
   const { namespace, name, labels, type, data } = secret
-  const configuration = { apiVersion: 'v1', data, kind: 'Secret', metadata: { annotations: {}, labels, name, namespace }, type }
+  const configuration = {
+    apiVersion: 'v1',
+    data,
+    kind: 'Secret',
+    metadata: { annotations: {}, labels, name, namespace },
+    type
+  }
   return {
     ...secret,
     annotations: { 'kubectl.kubernetes.io/last-applied-configuration': `${JSON.stringify(configuration)}\n` }
@@ -166,7 +205,10 @@ async function readAll(controlPlane: ControlPlane): Promise<ReadonlyMap<string, 
     const query = new URLSearchParams({ limit: '500', ...(token === undefined ? {} : { continue: token }) })
     const answer = await controlPlane.request('GET', `/api/v1/secrets?${query.toString()}`)
     if (answer.status !== 200) throw new Error(`reading the Secrets back: ${answer.status} ${messageOf(answer.body)}`)
-    const page = answer.body as { readonly metadata: { readonly continue?: string }; readonly items: readonly FoundSecret[] }
+    const page = answer.body as {
+      readonly metadata: { readonly continue?: string }
+      readonly items: readonly FoundSecret[]
+    }
     for (const secret of page.items) found.set(`${secret.metadata.namespace}/${secret.metadata.name}`, secret)
     token = page.metadata.continue
   } while (token !== undefined && token !== '')

@@ -5,7 +5,7 @@ import { ActionError } from '../errors.ts'
 import type { CredentialChoice } from '../request.ts'
 import type { Cloud } from './clouds.ts'
 import { readClaims, type IdTokenClaims } from './federated-credential.ts'
-import type { Pause } from './pause.ts'
+import { orAborted, type Pause } from './pause.ts'
 import { errorCode, isTransientStatus, transientRetryPolicy } from './retry-policy.ts'
 import { signInError } from './sign-in-errors.ts'
 import { withTokenCache } from './token-cache.ts'
@@ -93,7 +93,7 @@ function oidcCredential(
       { policy: noteOutage, position: 'perCall' },
       {
         policy: transientRetryPolicy({ mayRepeat: () => true, attemptTimeout: ATTEMPT_TIMEOUT, ...retries }),
-        position: 'perCall'
+        position: 'perRetry'
       }
     ],
     ...(httpClient === undefined ? {} : { httpClient })
@@ -114,12 +114,13 @@ function oidcCredential(
 function translated(credential: TokenCredential, translate: (error: unknown) => ActionError): TokenCredential {
   return {
     async getToken(scopes, options): Promise<AccessToken> {
+      const signal = options?.abortSignal instanceof AbortSignal ? options.abortSignal : undefined
       let token: AccessToken | null
       try {
-        token = await credential.getToken(scopes, options)
+        // The SDK goes on to the end of its attempts.
+        token = await orAborted(credential.getToken(scopes, options), signal)
       } catch (error) {
-        const signal = options?.abortSignal
-        if (signal instanceof AbortSignal) signal.throwIfAborted()
+        signal?.throwIfAborted()
         throw translate(error)
       }
       if (token === null) throw translate(new Error('there was no token in the answer.'))

@@ -13,7 +13,6 @@ export interface KeyVaultFailure {
 
 /** What Key Vault's own answer, or the lack of one, means. Rethrows what is neither. */
 export function keyVaultFailure(error: unknown, vaultName: string): KeyVaultFailure {
-  if (error instanceof ActionError) throw error
   if (isNetworkError(error)) return noAnswer(errorCode(error), vaultName)
   if (!isRestError(error)) throw error
   const said = parseServiceError(error.statusCode ?? 0, error.details)

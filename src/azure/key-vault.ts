@@ -44,7 +44,7 @@ export function createKeyVault(
       additionalPolicies: [
         {
           policy: transientRetryPolicy({ mayRepeat: (request) => request.method === 'GET', ...retries }),
-          position: 'perCall'
+          position: 'perRetry'
         }
       ],
       ...(httpClient === undefined ? {} : { httpClient })

@@ -12,3 +12,19 @@ export const pause: Pause = async (milliseconds, signal) => {
     throw error
   }
 }
+
+/** The promise, or the signal's reason as soon as it is aborted. What the promise stands for goes on. */
+export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const stop = (): void => {
+    reject(signal.reason)
+  }
+  signal.addEventListener('abort', stop, { once: true })
+  if (signal.aborted) stop()
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
+}

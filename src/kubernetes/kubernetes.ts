@@ -24,11 +24,17 @@ export interface KubernetesOptions extends EndpointOptions {
   readonly signal: AbortSignal
 }
 
+/**
+ * How long the record is tried for, in milliseconds. It is what a run asks for first, before anything is changed: an address that
+ * does not answer is told of soon. The passes out-wait a restart of the API servers.
+ */
+const FIRST_CONTACT = 30_000
+
 /** Reads the kubeconfig, and connects when first used. Throws ActionError `kubeconfig-invalid`. */
 export function connectKubernetes(options: KubernetesOptions): Kubernetes {
   const { namespace, holder, log, signal } = options
   const endpoint = readKubeconfig(options)
-  const api = new Api({ endpoint, signal, connections: 1 })
+  const api = new Api({ endpoint, signal, connections: 1, patience: FIRST_CONTACT })
   return {
     record: new RecordStore(api, namespace, log),
     lock: { acquire: () => acquireLock({ endpoint, namespace, holder, signal, log }) },

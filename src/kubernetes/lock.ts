@@ -1,28 +1,33 @@
 import { ActionError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { isJsonObject, type JsonObject } from '../model/json.ts'
-import { Api, jsonOf, refusalOf, textOf, type ApiOptions } from './api.ts'
-import { SYSTEM_CLOCK, type Clock } from './clock.ts'
+import { Api, jsonOf, refusalOf, textOf } from './api.ts'
+import { SYSTEM_CLOCK } from './clock.ts'
+import type { KubernetesEndpoint } from './connection.ts'
 import { JSON_BODY, LABELS, namespaceMissing, OBJECT_NAME } from './own-objects.ts'
 
 /** The lock as it is held. */
 export interface Lock {
-  /** Aborts with ActionError `lock-lost` once another run may hold the lock. */
+  /** Aborts with ActionError `lock-lost` before another run may hold the lock. */
   readonly lost: AbortSignal
   /** Lets others have it at once. Never throws: a lock that can't be released expires. */
   release(): Promise<void>
 }
 
-export interface LockOptions extends Pick<ApiOptions, 'endpoint' | 'clock' | 'signal'> {
+export interface LockOptions {
+  readonly endpoint: KubernetesEndpoint
   readonly namespace: string
   /** Who holds it: the run's url. */
   readonly holder: string
+  readonly log: Pick<Log, 'info'>
+  /** Ends the taking of the lock; once taken it is kept until its release. */
+  readonly signal?: AbortSignal | undefined
   /** Whole seconds after which a lock that was not renewed is free. */
   readonly leaseSeconds?: number
-  readonly log: Pick<Log, 'info'>
 }
 
 const LEASE_SECONDS = 60
+const RELEASE_TIMEOUT = 10_000
 const EXPLANATION = 'Held by the run of the GitHub Action aks-kms-etcd-encryption that is at work on this cluster.'
 
 /**
@@ -32,121 +37,129 @@ const EXPLANATION = 'Held by the run of the GitHub Action aks-kms-etcd-encryptio
  * Source: k8s.io/client-go/tools/leaderelection
  */
 export async function acquireLock(options: LockOptions): Promise<Lock> {
-  const { endpoint, namespace, holder, signal, log, clock = SYSTEM_CLOCK, leaseSeconds = LEASE_SECONDS } = options
-  // Connections of its own: renewing must not queue behind anything, and releasing goes on after the run was cancelled.
-  const api = new Api({ endpoint, clock, connections: 1, patience: leaseSeconds * 500 })
-  const leases = new Leases(api, namespace)
-  try {
+  const { namespace, holder, log, signal, leaseSeconds = LEASE_SECONDS } = options
+  const taken = await withLeases(options, signal, async (leases) => {
     let observed: { readonly version: string; readonly since: number } | undefined
     for (;;) {
-      signal?.throwIfAborted()
       const lease = await leases.read()
-      const spec = lease === undefined ? {} : specOf(lease)
+      const spec = specOf(lease)
       const other = textOf(spec['holderIdentity'])
-      const version = lease === undefined ? '' : versionOf(lease)
       if (other !== '') {
+        const version = versionOf(lease)
         const seconds = typeof spec['leaseDurationSeconds'] === 'number' ? spec['leaseDurationSeconds'] : leaseSeconds
-        if (observed !== undefined && observed.version !== version) throw held(namespace, other, textOf(spec['acquireTime']))
         if (observed === undefined) {
-          observed = { version, since: clock.now() }
           log.info(`The lock is held by ${other}. Waiting up to ${seconds} s to see whether that run is alive.`)
+          observed = { version, since: Date.now() }
         }
-        const left = observed.since + seconds * 1000 - clock.now()
+        if (observed.version !== version) throw held(namespace, other, textOf(spec['acquireTime']))
+        const left = observed.since + seconds * 1000 - Date.now()
         if (left > 0) {
-          await clock.sleep(Math.min(left, (seconds * 1000) / 12), signal)
+          await SYSTEM_CLOCK.sleep(Math.min(left, (seconds * 1000) / 12), signal)
           continue
         }
       }
-      const taken = await leases.write(lease, claim(holder, spec, leaseSeconds, clock))
-      if (taken !== undefined) return hold(leases, api, taken, leaseSeconds, clock)
+      const written = await leases.write(lease, claim(holder, spec, leaseSeconds))
+      if (written !== undefined) return written
     }
-  } catch (error) {
-    api.close()
-    throw error
-  }
+  })
+  return keep(taken, leaseSeconds * 1000, options)
 }
 
 /** Renews in the background until released or lost. */
-function hold(leases: Leases, api: Api, taken: JsonObject, leaseSeconds: number, clock: Clock): Lock {
+function keep(taken: JsonObject, duration: number, options: LockOptions): Lock {
+  const { namespace } = options
   const lost = new AbortController()
   const released = new AbortController()
-  const claimed = specOf(taken)
   let lease = taken
 
-  const renew = async (): Promise<void> => {
-    const spec = { ...specOf(lease), renewTime: microTime(clock) }
-    const renewed = await leases.write(lease, spec)
-    if (renewed !== undefined) {
-      lease = renewed
-      return
+  /** Writes the Lease as long as it is ours, whatever else of it somebody changed. */
+  const write = async (leases: Leases, change: JsonObject): Promise<void> => {
+    for (;;) {
+      const written = await leases.write(lease, { ...specOf(lease), ...change })
+      if (written !== undefined) {
+        lease = written
+        return
+      }
+      const present = await leases.read()
+      if (present === undefined || !isSameClaim(present, taken)) throw new TakenOver(textOf(specOf(present)['holderIdentity']))
+      lease = present
     }
-    // Somebody wrote the Lease: either it is still ours, or it was taken over.
-    const present = await leases.read()
-    if (present === undefined || !isSameClaim(specOf(present), claimed)) throw new TakenOver(present)
-    lease = present
-    await renew()
   }
 
-  const keep = async (): Promise<void> => {
-    const duration = leaseSeconds * 1000
-    let renewedAt = clock.now()
+  const renewForever = async (): Promise<void> => {
+    const pause = duration / 30
+    let deadline = deadlineFrom(Date.now(), duration)
     let wait = duration / 3
     for (;;) {
-      await clock.sleep(wait, released.signal)
-      const started = clock.now()
+      await SYSTEM_CLOCK.sleep(wait, released.signal)
+      const started = Date.now()
+      const signal = AbortSignal.any([released.signal, AbortSignal.timeout(Math.max(0, deadline - started))])
       try {
-        await renew()
-        renewedAt = started
+        await withLeases(options, signal, (leases) => write(leases, { renewTime: microTime() }))
+        deadline = deadlineFrom(started, duration)
         wait = duration / 3
       } catch (error) {
         if (released.signal.aborted) return
-        if (error instanceof TakenOver) return lost.abort(lostTo(leases.namespace, error.holder))
-        wait = duration / 30
+        if (error instanceof TakenOver) return lost.abort(lostTo(namespace, error.holder))
+        if (Date.now() + pause >= deadline) return lost.abort(unrenewed(namespace, duration, error))
+        wait = pause
       }
-      if (clock.now() - renewedAt >= duration - wait) return lost.abort(unrenewed(leases.namespace, leaseSeconds))
     }
   }
-  const keeping = keep().catch(() => {})
+  const renewing = renewForever().catch(() => {})
 
   return {
     lost: lost.signal,
     async release() {
+      if (released.signal.aborted) return
       released.abort()
-      try {
-        await keeping
-        if (lost.signal.aborted) return
-        const spec = { ...specOf(lease), holderIdentity: '' }
-        if ((await leases.write(lease, spec)) !== undefined) return
-        const present = await leases.read()
-        if (present !== undefined && isSameClaim(specOf(present), claimed)) {
-          await leases.write(present, { ...specOf(present), holderIdentity: '' })
-        }
-      } catch {
-        // It expires.
-      } finally {
-        api.close()
-      }
+      await renewing
+      if (lost.signal.aborted) return
+      const signal = AbortSignal.timeout(RELEASE_TIMEOUT)
+      await withLeases(options, signal, (leases) => write(leases, { holderIdentity: '' })).catch(() => {})
     }
+  }
+}
+
+/** Work ends somewhat before others may begin theirs. */
+function deadlineFrom(renewed: number, duration: number): number {
+  return renewed + (duration * 5) / 6
+}
+
+/**
+ * New connections each time: one that has idled may be dead without anybody knowing, and would be found so too late. None waits
+ * behind the run's other requests, or ends with them.
+ */
+async function withLeases<T>(
+  { endpoint, namespace }: LockOptions,
+  signal: AbortSignal | undefined,
+  body: (leases: Leases) => Promise<T>
+): Promise<T> {
+  const api = new Api({ endpoint, signal, connections: 1 })
+  try {
+    return await body(new Leases(api, namespace))
+  } finally {
+    api.close()
   }
 }
 
 class TakenOver extends Error {
   readonly holder: string
 
-  constructor(lease: JsonObject | undefined) {
+  constructor(holder: string) {
     super('taken over')
-    this.holder = lease === undefined ? '' : textOf(specOf(lease)['holderIdentity'])
+    this.holder = holder
   }
 }
 
 class Leases {
-  readonly namespace: string
   readonly #api: Api
+  readonly #namespace: string
   readonly #collection: string
 
   constructor(api: Api, namespace: string) {
     this.#api = api
-    this.namespace = namespace
+    this.#namespace = namespace
     this.#collection = `/apis/coordination.k8s.io/v1/namespaces/${encodeURIComponent(namespace)}/leases`
   }
 
@@ -167,7 +180,7 @@ class Leases {
     const doing = this.#doing(lease === undefined ? 'create' : 'update')
     const metadata = lease?.['metadata'] ?? {
       name: OBJECT_NAME,
-      namespace: this.namespace,
+      namespace: this.#namespace,
       labels: LABELS,
       annotations: { 'kubernetes.io/description': EXPLANATION }
     }
@@ -178,7 +191,7 @@ class Leases {
         : { method: 'PUT', path: `${this.#collection}/${OBJECT_NAME}`, headers: JSON_BODY, body },
       { doing, forbidden: 'lock-forbidden' }
     )
-    if (answer.status === 404 && lease === undefined) throw namespaceMissing(this.namespace)
+    if (answer.status === 404 && lease === undefined) throw namespaceMissing(this.#namespace)
     if (answer.status === 409 || answer.status === 404) return undefined
     const written = answer.status < 300 ? jsonOf(answer) : undefined
     if (written === undefined) throw new ActionError('internal-error', refusalOf(doing, answer))
@@ -186,12 +199,12 @@ class Leases {
   }
 
   #doing(verb: string): string {
-    return `${verb} leases.coordination.k8s.io "${OBJECT_NAME}" in namespace ${this.namespace}`
+    return `${verb} leases.coordination.k8s.io "${OBJECT_NAME}" in namespace ${this.#namespace}`
   }
 }
 
-function claim(holder: string, before: JsonObject, leaseSeconds: number, clock: Clock): JsonObject {
-  const now = microTime(clock)
+function claim(holder: string, before: JsonObject, leaseSeconds: number): JsonObject {
+  const now = microTime()
   const transitions = typeof before['leaseTransitions'] === 'number' ? before['leaseTransitions'] + 1 : 0
   return {
     holderIdentity: holder,
@@ -202,22 +215,22 @@ function claim(holder: string, before: JsonObject, leaseSeconds: number, clock: 
   }
 }
 
-/** Two jobs of one run have the same name; that they took the lock in the same millisecond too is ruled out by its version. */
+/** Two jobs of one run have the same name, but did not take the lock at the same time. */
 function isSameClaim(a: JsonObject, b: JsonObject): boolean {
-  return a['holderIdentity'] === b['holderIdentity'] && a['acquireTime'] === b['acquireTime']
+  return ['holderIdentity', 'acquireTime'].every((name) => specOf(a)[name] === specOf(b)[name])
 }
 
-function specOf(lease: JsonObject): JsonObject {
-  return isJsonObject(lease['spec']) ? lease['spec'] : {}
+function specOf(lease: JsonObject | undefined): JsonObject {
+  return isJsonObject(lease?.['spec']) ? lease['spec'] : {}
 }
 
-function versionOf(lease: JsonObject): string {
-  return isJsonObject(lease['metadata']) ? textOf(lease['metadata']['resourceVersion']) : ''
+function versionOf(lease: JsonObject | undefined): string {
+  return isJsonObject(lease?.['metadata']) ? textOf(lease['metadata']['resourceVersion']) : ''
 }
 
 /** Kubernetes' MicroTime. */
-function microTime(clock: Clock): string {
-  return new Date(clock.now()).toISOString().replace('Z', '000Z')
+function microTime(): string {
+  return new Date().toISOString().replace('Z', '000Z')
 }
 
 function held(namespace: string, holder: string, since: string): ActionError {
@@ -229,6 +242,10 @@ function lostTo(namespace: string, holder: string): ActionError {
   return new ActionError('lock-lost', `${who} the Lease ${namespace}/${OBJECT_NAME} from this run.`)
 }
 
-function unrenewed(namespace: string, seconds: number): ActionError {
-  return new ActionError('lock-lost', `The Lease ${namespace}/${OBJECT_NAME} could not be renewed for ${seconds} s.`)
+function unrenewed(namespace: string, duration: number, cause: unknown): ActionError {
+  return new ActionError(
+    'lock-lost',
+    `The Lease ${namespace}/${OBJECT_NAME} could not be renewed in time; it expires after ${duration / 1000} s.`,
+    { cause }
+  )
 }

@@ -150,6 +150,7 @@ class Connection {
   mostStreams = MOST_STREAMS
   usable = true
   readonly #opening: Promise<ClientHttp2Session>
+  readonly #failed = new AbortController()
   #session: ClientHttp2Session | undefined
   #error: TransportError | undefined
   /** In the order of their start. */
@@ -169,7 +170,7 @@ class Connection {
   fail(error: TransportError): void {
     this.usable = false
     this.#error ??= error
-    this.#session?.destroy()
+    this.#failed.abort()
     for (const exchange of this.#exchanges) exchange.fail(this.#error)
   }
 
@@ -218,7 +219,7 @@ class Connection {
 
   async #open(endpoint: KubernetesEndpoint, secureContext: SecureContext): Promise<ClientHttp2Session> {
     try {
-      const socket = await openTls(endpoint, secureContext)
+      const socket = await openTls(endpoint, secureContext, this.#failed.signal)
       if (socket.alpnProtocol !== 'h2') {
         socket.destroy()
         throw new TransportError(NOT_HTTP2)
@@ -227,15 +228,25 @@ class Connection {
         createConnection: () => socket,
         settings: { enablePush: false, initialWindowSize: STREAM_WINDOW }
       })
-      session.once('connect', () => session.setLocalWindowSize(CONNECTION_WINDOW))
-      session.on('remoteSettings', ({ maxConcurrentStreams }) => {
-        this.mostStreams = Math.min(MOST_STREAMS, maxConcurrentStreams ?? MOST_STREAMS)
-      })
+      this.#failed.signal.addEventListener('abort', () => session.destroy())
+      if (this.#failed.signal.aborted) session.destroy()
       // After GOAWAY the requests under way are still answered; those that are not fail by themselves.
       session.on('goaway', () => (this.usable = false))
       session.on('error', (error) => this.fail(toTransportError(error)))
-      session.on('close', () => this.fail(new TransportError('ECONNRESET')))
-      if (this.#error !== undefined) session.destroy()
+      session.on('remoteSettings', ({ maxConcurrentStreams }) => {
+        this.mostStreams = Math.min(MOST_STREAMS, maxConcurrentStreams ?? MOST_STREAMS)
+      })
+      // Until its settings have come, nobody knows how many streams the server takes.
+      await new Promise<void>((resolve, reject) => {
+        session.once('remoteSettings', () => resolve())
+        session.once('close', () => {
+          this.fail(new TransportError('ECONNRESET'))
+          reject(new TransportError('ECONNRESET'))
+        })
+        session.setTimeout(CONNECT_TIMEOUT, () => this.fail(new TransportError('ETIMEDOUT')))
+      })
+      session.setTimeout(0)
+      session.setLocalWindowSize(CONNECTION_WINDOW)
       this.#session = session
       return session
     } catch (error) {
@@ -245,10 +256,14 @@ class Connection {
   }
 }
 
-async function openTls(endpoint: KubernetesEndpoint, secureContext: SecureContext): Promise<TLSSocket> {
+async function openTls(
+  endpoint: KubernetesEndpoint,
+  secureContext: SecureContext,
+  signal: AbortSignal
+): Promise<TLSSocket> {
   const { server, serverName, proxy } = endpoint
   const port = Number(server.port || 443)
-  const tunnel = proxy === undefined ? undefined : await openTunnel(proxy, server.hostname, port)
+  const tunnel = proxy === undefined ? undefined : await openTunnel(proxy, server.hostname, port, signal)
   // Sent only when given; an address is never sent, but checked all the same.
   const host = bareHost(server)
   const name = serverName ?? (isIP(host) === 0 ? host : undefined)
@@ -267,15 +282,18 @@ async function openTls(endpoint: KubernetesEndpoint, secureContext: SecureContex
     }
     const onClose = () => fail(undefined)
     const onTimeout = () => fail(new TransportError('ETIMEDOUT'))
+    signal.addEventListener('abort', onClose)
     socket.once('error', fail).once('close', onClose).once('timeout', onTimeout).setTimeout(CONNECT_TIMEOUT)
     socket.once('secureConnect', () => {
+      signal.removeEventListener('abort', onClose)
       socket.setTimeout(0).setNoDelay(true).off('error', fail).off('close', onClose).off('timeout', onTimeout)
       resolve(socket)
     })
+    if (signal.aborted) onClose()
   })
 }
 
-function openTunnel(proxy: URL, host: string, port: number): Promise<Socket> {
+function openTunnel(proxy: URL, host: string, port: number, signal: AbortSignal): Promise<Socket> {
   const request = (proxy.protocol === 'https:' ? httpsRequest : httpRequest)({
     host: bareHost(proxy),
     port: proxy.port || (proxy.protocol === 'https:' ? 443 : 80),
@@ -283,6 +301,7 @@ function openTunnel(proxy: URL, host: string, port: number): Promise<Socket> {
     path: `${host}:${port}`,
     headers: { host: `${host}:${port}`, ...proxyAuthorization(proxy) },
     timeout: CONNECT_TIMEOUT,
+    signal,
     agent: false
   })
   return new Promise((resolve, reject) => {
@@ -313,6 +332,7 @@ function proxyAuthorization(proxy: URL): Record<string, string> {
 
 function toTransportError(error: unknown): TransportError {
   if (error instanceof TransportError) return error
-  const code = (error as { readonly code?: unknown } | undefined)?.code
-  return new TransportError(typeof code === 'string' ? code : 'ECONNRESET', error)
+  const { code, message } = error instanceof Error ? (error as NodeJS.ErrnoException) : {}
+  const http2Code = /NGHTTP2_\w+/.exec(message ?? '')?.[0]
+  return new TransportError(http2Code ?? code ?? 'ECONNRESET', error)
 }

@@ -18,6 +18,8 @@ export interface Observed {
   readonly keys: ReadonlyMap<string, KeyObservation>
   /** All versions of the key that the cluster pins; undefined when KMS is off. */
   readonly keyVersions: KeyVersionsObservation | undefined
+  /** Url of the key version that this run made: taken whatever the vault's list shows by now. */
+  readonly madeKeyId: string | undefined
   /** What the edges noticed on the way. */
   readonly findings: readonly Finding[]
 }

@@ -46,15 +46,28 @@ export interface Proof {
  * `failed` is what the last pass left.
  */
 export function summarizeProof(proof: Proof): SecretCounts {
-  const [first] = proof.passes
-  const last = proof.passes.at(-1)
-  if (first === undefined || last === undefined) return NO_SECRETS
+  return summarize(proof.passes.map(({ counts }) => counts))
+}
+
+/** The same for each namespace that any pass met, largest first. */
+export function summarizeNamespaces(proof: Proof): { readonly namespace: string; readonly counts: SecretCounts }[] {
+  const names = new Set(proof.passes.flatMap(({ byNamespace }) => [...byNamespace.keys()]))
+  return [...names]
+    .map((namespace) => ({
+      namespace,
+      counts: summarize(proof.passes.map(({ byNamespace }) => byNamespace.get(namespace) ?? NO_SECRETS))
+    }))
+    .sort((a, b) => b.counts.total - a.counts.total || a.namespace.localeCompare(b.namespace))
+}
+
+function summarize(passes: readonly SecretCounts[]): SecretCounts {
+  const [first = NO_SECRETS] = passes
   return {
-    total: first.counts.total,
-    reEncrypted: proof.passes.reduce((sum, pass) => sum + pass.counts.reEncrypted, 0),
-    alreadyCurrent: first.counts.alreadyCurrent,
-    gone: first.counts.gone,
-    failed: last.counts.failed
+    total: first.total,
+    reEncrypted: passes.reduce((sum, counts) => sum + counts.reEncrypted, 0),
+    alreadyCurrent: first.alreadyCurrent,
+    gone: first.gone,
+    failed: passes.at(-1)?.failed ?? 0
   }
 }
 

@@ -31,7 +31,7 @@ export const rotate: Operation = (request, observed) => {
   const notDue = dueLater(request, observed, kms)
   if (notDue !== undefined) return done(notDue)
 
-  const keyId = request.key?.url ?? newerVersion(observed, kms)
+  const keyId = request.key?.url ?? observed.madeKeyId ?? newerVersion(observed, kms)
   if (keyId === undefined) return createVersion(observed, kms)
   if (sameKeyVersion(keyId, kms.keyId)) {
     return proveThenDone(observed, 'The cluster already encrypts under this key version.')

@@ -27,11 +27,15 @@ export function annotationsOf(report: RunReport, docsUrl: string): readonly Anno
   ]
 
   function annotate(level: Annotation['level'], problems: readonly Problem[]): readonly Annotation[] {
-    const title = `${report.operation} on ${clusterNames(report.cluster).name}`
+    const title = [report.operation, clusterNames(report.cluster).name].filter((name) => name !== '').join(' on ')
     const shown = problems.length > MOST_PER_LEVEL ? problems.slice(0, MOST_PER_LEVEL - 1) : problems
     const annotations = shown.map(({ code, message, fix }) => {
       const rest = `\nFix: ${clip(fix, 1000)}\n${troubleshootingUrl(docsUrl, code)}`
-      return { level, title: `${title}: ${code}`, message: clip(message, LONGEST_MESSAGE - rest.length) + rest }
+      return {
+        level,
+        title: title === '' ? code : `${title}: ${code}`,
+        message: clip(message, LONGEST_MESSAGE - rest.length) + rest
+      }
     })
     const left = problems.length - shown.length
     return left === 0

@@ -27,12 +27,14 @@ export interface Column {
   readonly numeric?: boolean
 }
 
-/** Cells are Markdown of one line each. */
+/** Cells are Markdown of one line each; a numeric one never wraps. */
 export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   return [
     row(columns.map(({ title }) => title)),
     row(columns.map(({ numeric }) => (numeric === true ? '--:' : ':--'))),
-    ...rows.map(row)
+    ...rows.map((cells) =>
+      row(cells.map((cell, i) => (columns[i]?.numeric === true ? cell.replaceAll(' ', NO_BREAK_SPACE) : cell)))
+    )
   ].join('\n')
 }
 
@@ -55,13 +57,12 @@ export function link(label: string, url: string): string {
   return `[${label}](${url})`
 }
 
+const NO_BREAK_SPACE = '\u00a0'
 const ZERO_WIDTH_SPACE = '\u200b'
 
 function text(value: string): string {
-  return escape(value.replace(/(?<!\w)@(?=\w)|#(?=\d)|\bGH-(?=\d)/gi, `$&${ZERO_WIDTH_SPACE}`)).replace(
-    /\s*\n\s*/g,
-    '<br>'
-  )
+  const inert = value.replace(/(?<!\w)@(?=\w)|#(?=\d)|\bGH-(?=\d)/gi, `$&${ZERO_WIDTH_SPACE}`)
+  return escape(inert).replace(/\s*\n\s*/g, '<br>')
 }
 
 /** As entities, which Markdown never takes for structure. GitHub's own way to keep a dollar sign from starting a formula is a span. */

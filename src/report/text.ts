@@ -9,8 +9,8 @@ export function formatNumber(value: number): string {
 }
 
 /** `1 Secret`, `1,240 Secrets` */
-export function plural(count: number, noun: string): string {
-  return `${formatNumber(count)} ${noun}${count === 1 ? '' : 's'}`
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${formatNumber(count)} ${count === 1 ? one : many}`
 }
 
 /** `640 ms`, `2.1 s`, `42 s`, `1 m 40 s`, `2 h 5 m` */

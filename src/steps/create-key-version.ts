@@ -22,11 +22,13 @@ export const createKeyVersion: StepDefinition<Extract<Step, { kind: 'create-key-
     return {
       ...observed,
       keys: new Map([...observed.keys, [id.url.toLowerCase(), { kind: 'readable', key }]]),
-      keyVersions: { kind: 'readable', versions: [...known, key] }
+      keyVersions: { kind: 'readable', versions: [...known, key] },
+      madeKeyId: id.url
     }
   },
-  async perform(step, { keyVault, log, signal }) {
+  async perform(step, { keyVault, memory, log, signal }) {
     const created = await keyVault.createVersion(step.vaultUrl, step.keyName, signal)
+    memory.madeKeyId = created.url
     log.info(`Made ${created.url}`)
   }
 }

@@ -3,7 +3,7 @@ import { sameKeyVersion } from '../model/key-id.ts'
 import { keyIdOf, type KmsProfile } from '../model/kms-profile.ts'
 import type { ClusterRecord } from '../model/goal.ts'
 import type { ProofReport } from '../model/report.ts'
-import { summarizeProof, type Proof } from '../model/secrets.ts'
+import { summarizeNamespaces, summarizeProof, type Proof } from '../model/secrets.ts'
 import type { Step } from '../model/step.ts'
 import { progressLine } from '../report/progress.ts'
 import type { StepContext, StepDefinition } from './step-definition.ts'
@@ -41,9 +41,7 @@ export async function reencrypt(when: ProofReport['when'], context: StepContext)
     proved: proof.proved,
     counts: summarizeProof(proof),
     passes: proof.passes.map(({ counts, durationMs }) => ({ counts, durationMs })),
-    namespaces: [...(proof.passes[0]?.byNamespace ?? [])]
-      .map(([namespace, counts]) => ({ namespace, counts }))
-      .sort((a, b) => b.counts.total - a.counts.total || a.namespace.localeCompare(b.namespace)),
+    namespaces: summarizeNamespaces(proof),
     failures: last?.failures ?? []
   })
   return proof

@@ -150,7 +150,7 @@ describe('the life of a cluster', () => {
 
   test('nobody else was called, and the cluster’s body lost nothing', () => {
     expect(bed.network.refused).toEqual([])
-    expect(bed.network.faults).toEqual([])
+    expect(bed.network.failures).toEqual([])
     expect(new Set(bed.network.connected)).toEqual(
       new Set([`${bed.azure.cloud.authorityHost}:443`, `${bed.azure.cloud.resourceManagerHost}:443`, `${new URL(bed.vault.url).host}:443`])
     )

@@ -10,6 +10,8 @@ export interface WireRequest {
   readonly token?: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
+  /** A client certificate and its key, PEM. */
+  readonly clientCertificate?: { readonly certificate: string; readonly key: string }
 }
 
 export interface WireAnswer {
@@ -24,6 +26,9 @@ export function overHttp1(controlPlane: ControlPlane, request: WireRequest): Pro
       method: request.method ?? 'GET',
       agent: false,
       ca: controlPlane.certificateAuthority,
+      ...(request.clientCertificate === undefined
+        ? {}
+        : { cert: request.clientCertificate.certificate, key: request.clientCertificate.key }),
       // Of a DELETE Node sends the body without its length unless told.
       headers: {
         ...headersOf(request),

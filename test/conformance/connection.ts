@@ -2,6 +2,7 @@ import { connect } from 'node:tls'
 
 import { expect, test } from '@jest/globals'
 
+import { createCertificateAuthority } from '../../testbed/certificate-authority.ts'
 import { overHttp1, overHttp2 } from './client.ts'
 import { call, failure, plant, tokens, type Subject } from './subject.ts'
 
@@ -26,7 +27,10 @@ export function connectionConforms(subject: () => Subject): void {
   test('both versions of HTTP give the same answer', async () => {
     const path = await plant(subject(), 'connection', 'both')
     const request = { path, token: tokens.operator, headers: { 'user-agent': 'conformance' } }
-    const [first, second] = [await overHttp1(subject().controlPlane, request), await overHttp2(subject().controlPlane, request)]
+    const [first, second] = [
+      await overHttp1(subject().controlPlane, request),
+      await overHttp2(subject().controlPlane, request)
+    ]
     expect(first.status).toBe(200)
     expect(second.status).toBe(200)
     expect(second.text).toBe(first.text)
@@ -37,9 +41,27 @@ export function connectionConforms(subject: () => Subject): void {
     }
   })
 
-  test.each(['/api/v1/secrets', '/version', '/readyz', '/nowhere'])('%s refuses a token that belongs to nobody', async (path) => {
-    const answer = await call(subject(), 'GET', path, { token: tokens.unknown })
-    expect(answer).toEqual({ status: 401, body: failure(401, 'Unauthorized', 'Unauthorized') })
+  test.each(['/api/v1/secrets', '/version', '/readyz', '/nowhere'])(
+    '%s refuses a token that belongs to nobody',
+    async (path) => {
+      const answer = await call(subject(), 'GET', path, { token: tokens.unknown })
+      expect(answer).toEqual({ status: 401, body: failure(401, 'Unauthorized', 'Unauthorized') })
+    }
+  )
+
+  test('a client certificate counts if the authority of the control plane signed it', async () => {
+    const { controlPlane } = subject()
+    const { adminCertificate } = controlPlane
+    const path = '/api/v1/secrets'
+    expect((await overHttp1(controlPlane, { path, clientCertificate: adminCertificate })).status).toBe(200)
+
+    const other = await createCertificateAuthority()
+    const forged = await other.issue({ hosts: [], commonName: 'admin', organizations: ['system:masters'] })
+    const refused = await overHttp1(controlPlane, { path, clientCertificate: forged })
+    expect(refused.status).toBe(401)
+    expect(JSON.parse(refused.text)).toEqual(failure(401, 'Unauthorized', 'Unauthorized'))
+    const token = tokens.operator
+    expect((await overHttp1(controlPlane, { path, clientCertificate: forged, token })).status).toBe(200)
   })
 
   test('who brings no credential is anonymous', async () => {
@@ -58,11 +80,36 @@ export function connectionConforms(subject: () => Subject): void {
   const secret = '/api/v1/namespaces/connection/secrets/both'
   const lease = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/lock'
   test.each([
-    ['GET', '/api/v1/secrets', 'secrets is forbidden: User "stranger" cannot list resource "secrets" in API group "" at the cluster scope', { kind: 'secrets' }],
-    ['GET', secret, 'secrets "both" is forbidden: User "stranger" cannot get resource "secrets" in API group "" in the namespace "connection"', { name: 'both', kind: 'secrets' }],
-    ['PATCH', secret, 'secrets "both" is forbidden: User "stranger" cannot patch resource "secrets" in API group "" in the namespace "connection"', { name: 'both', kind: 'secrets' }],
-    ['GET', '/api/v1/namespaces/connection', 'namespaces "connection" is forbidden: User "stranger" cannot get resource "namespaces" in API group "" in the namespace "connection"', { name: 'connection', kind: 'namespaces' }],
-    ['PUT', lease, 'leases.coordination.k8s.io "lock" is forbidden: User "stranger" cannot update resource "leases" in API group "coordination.k8s.io" in the namespace "kube-system"', { name: 'lock', group: 'coordination.k8s.io', kind: 'leases' }],
+    [
+      'GET',
+      '/api/v1/secrets',
+      'secrets is forbidden: User "stranger" cannot list resource "secrets" in API group "" at the cluster scope',
+      { kind: 'secrets' }
+    ],
+    [
+      'GET',
+      secret,
+      'secrets "both" is forbidden: User "stranger" cannot get resource "secrets" in API group "" in the namespace "connection"',
+      { name: 'both', kind: 'secrets' }
+    ],
+    [
+      'PATCH',
+      secret,
+      'secrets "both" is forbidden: User "stranger" cannot patch resource "secrets" in API group "" in the namespace "connection"',
+      { name: 'both', kind: 'secrets' }
+    ],
+    [
+      'GET',
+      '/api/v1/namespaces/connection',
+      'namespaces "connection" is forbidden: User "stranger" cannot get resource "namespaces" in API group "" in the namespace "connection"',
+      { name: 'connection', kind: 'namespaces' }
+    ],
+    [
+      'PUT',
+      lease,
+      'leases.coordination.k8s.io "lock" is forbidden: User "stranger" cannot update resource "leases" in API group "coordination.k8s.io" in the namespace "kube-system"',
+      { name: 'lock', group: 'coordination.k8s.io', kind: 'leases' }
+    ],
     ['GET', '/metrics', 'forbidden: User "stranger" cannot get path "/metrics"', {}],
     ['GET', '/nowhere', 'forbidden: User "stranger" cannot get path "/nowhere"', {}]
   ])('%s %s is forbidden to whom no role is bound', async (method, path, message, details) => {
@@ -84,10 +131,13 @@ export function connectionConforms(subject: () => Subject): void {
     expect(await call(subject(), 'GET', path)).toEqual({ status: 404, body: '404 page not found\n' })
   })
 
-  test.each(['/api/v1/nowhere', '/api/v1/namespaces/connection/nowhere', `${secret}/nowhere`])('%s is no resource', async (path) => {
-    const body = failure(404, 'NotFound', 'the server could not find the requested resource', {})
-    expect(await call(subject(), 'GET', path)).toEqual({ status: 404, body })
-  })
+  test.each(['/api/v1/nowhere', '/api/v1/namespaces/connection/nowhere', `${secret}/nowhere`])(
+    '%s is no resource',
+    async (path) => {
+      const body = failure(404, 'NotFound', 'the server could not find the requested resource', {})
+      expect(await call(subject(), 'GET', path)).toEqual({ status: 404, body })
+    }
+  )
 
   const review = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews'
   test.each([

@@ -28,12 +28,18 @@ export function encryptionConforms(subject: () => Subject): void {
   })
 
   const patch = (name: string): Promise<Answer> =>
-    call(subject(), 'PATCH', `${collection}/${name}?includeObject=None`, { body: {}, contentType: mergePatch, accept: accept.table })
+    call(subject(), 'PATCH', `${collection}/${name}?includeObject=None`, {
+      body: {},
+      contentType: mergePatch,
+      accept: accept.table
+    })
   const stored = async (): Promise<readonly StoredSecret[]> =>
     (await subject().controlPlane.storedSecrets()).filter((secret) => secret.namespace === namespace)
   const roll = (...encryption: EncryptionProvider[]): Promise<void> => subject().controlPlane.roll(encryption)
   const contents = async (): Promise<unknown> =>
-    ((await call(subject(), 'GET', collection)).body as { readonly items: readonly { readonly data: unknown }[] }).items.map(({ data }) => data)
+    (
+      (await call(subject(), 'GET', collection)).body as { readonly items: readonly { readonly data: unknown }[] }
+    ).items.map(({ data }) => data)
 
   /** Patches every Secret twice: the first time each must be written exactly once, the second time none. */
   async function everyPatchWritesOnce(): Promise<void> {
@@ -79,7 +85,9 @@ export function encryptionConforms(subject: () => Subject): void {
       .filter((match) => match !== null && match[1] === name)
       .map((match) => ({
         name,
-        labels: Object.fromEntries([...(match?.[2] ?? '').matchAll(/(\w+)="([^"]*)"/g)].map(([, label = '', value = '']) => [label, value])),
+        labels: Object.fromEntries(
+          [...(match?.[2] ?? '').matchAll(/(\w+)="([^"]*)"/g)].map(([, label = '', value = '']) => [label, value])
+        ),
         value: Number(match?.[3])
       }))
   }
@@ -91,11 +99,18 @@ export function encryptionConforms(subject: () => Subject): void {
     expect((await stored()).map(({ revision }) => revision)).toEqual(before)
   })
 
+  const kmsHealth = async (): Promise<unknown> => (await call(subject(), 'GET', '/readyz/kms-providers')).body
+
+  test('without encryption there is no KMS whose health could be asked for', async () => {
+    expect(await kmsHealth()).toBe('404 page not found\n')
+  })
+
   test('enabled, what was stored without encryption is stale', async () => {
     await roll(slot(0, 1), identity)
     await everySecretIsStoredUnder('identity', undefined)
     await everyPatchWritesOnce()
     await everySecretIsStoredUnder('k8s:enc:kms:v2:slot0', sha256(keyId(1)))
+    expect(await kmsHealth()).toBe('ok')
   }, 60_000)
 
   test('metrics name provider and key of what is written and read', async () => {
@@ -120,8 +135,18 @@ export function encryptionConforms(subject: () => Subject): void {
     expect(operations.map((sample) => sample.labels)).toEqual(
       expect.arrayContaining([
         { resource: 'secrets', status: 'OK', transformation_type: 'from_storage', transformer_prefix: 'identity' },
-        { resource: 'secrets', status: 'OK', transformation_type: 'from_storage', transformer_prefix: 'k8s:enc:kms:v2:slot0:' },
-        { resource: 'secrets', status: 'OK', transformation_type: 'to_storage', transformer_prefix: 'k8s:enc:kms:v2:slot0:' }
+        {
+          resource: 'secrets',
+          status: 'OK',
+          transformation_type: 'from_storage',
+          transformer_prefix: 'k8s:enc:kms:v2:slot0:'
+        },
+        {
+          resource: 'secrets',
+          status: 'OK',
+          transformation_type: 'to_storage',
+          transformer_prefix: 'k8s:enc:kms:v2:slot0:'
+        }
       ])
     )
   })
@@ -148,8 +173,10 @@ export function encryptionConforms(subject: () => Subject): void {
 
   /** Until it holds: the real API server's caches follow etcd a little behind. */
   async function eventually(holds: () => Promise<boolean>): Promise<void> {
-    for (const deadline = Date.now() + 20_000; !(await holds()); await sleep(50)) {
+    const deadline = Date.now() + 20_000
+    while (!(await holds())) {
       if (Date.now() > deadline) throw new Error('it never came to hold')
+      await sleep(50)
     }
   }
 
@@ -177,11 +204,16 @@ export function encryptionConforms(subject: () => Subject): void {
       async () => {
         expect(await call(subject(), 'GET', path)).toEqual({ status: 500, body })
         expect(await patch('one')).toEqual({ status: 500, body })
-        expect(await call(subject(), 'PUT', path, { body: { metadata: { name: 'one' } } })).toEqual({ status: 500, body })
+        expect(await call(subject(), 'PUT', path, { body: { metadata: { name: 'one' } } })).toEqual({
+          status: 500,
+          body
+        })
         expect(await call(subject(), 'DELETE', path)).toEqual({ status: 500, body })
         await eventually(async () => (await listStatus()) === 500)
         const list = await call(subject(), 'GET', `${collection}?limit=10&includeObject=None`, { accept: accept.table })
-        expect(list.body).toEqual(internalError(`unable to transform key "/registry/secrets/${namespace}/one": ${message}`))
+        expect(list.body).toEqual(
+          internalError(`unable to transform key "/registry/secrets/${namespace}/one": ${message}`)
+        )
       }
     )
     expect(await contents()).toHaveLength(names.length)
@@ -244,10 +276,14 @@ export function encryptionConforms(subject: () => Subject): void {
   test('etcd holds no Secret that the API does not know', async () => {
     const { body } = await call(subject(), 'GET', '/api/v1/secrets', { accept: accept.metadataList })
     const { items } = body as {
-      readonly items: readonly { readonly metadata: { readonly namespace: string; readonly name: string; readonly resourceVersion: string } }[]
+      readonly items: readonly {
+        readonly metadata: { readonly namespace: string; readonly name: string; readonly resourceVersion: string }
+      }[]
     }
     const known = items.map(({ metadata }) => `${metadata.namespace}/${metadata.name} ${metadata.resourceVersion}`)
-    const found = (await subject().controlPlane.storedSecrets()).map((secret) => `${secret.namespace}/${secret.name} ${secret.revision}`)
+    const found = (await subject().controlPlane.storedSecrets()).map(
+      (secret) => `${secret.namespace}/${secret.name} ${secret.revision}`
+    )
     expect(found.sort()).toEqual(known.sort())
   })
 }

@@ -79,22 +79,39 @@ export function otherResourcesConform(subject: () => Subject): void {
       expect(await put({ ...object(name, 'late'), metadata })).toEqual({ status: 409, body: conflict })
       expect(await put(second.body)).toEqual(second)
 
-      const patched = await call(subject(), 'PATCH', one, { body: { metadata: { labels: { a: 'b' } } }, contentType: mergePatch })
+      const patched = await call(subject(), 'PATCH', one, {
+        body: { metadata: { labels: { a: 'b' } } },
+        contentType: mergePatch
+      })
       expect(patched.body).toMatchObject({ metadata: { labels: { a: 'b' } } })
       const stale = { metadata: { resourceVersion: String(revisionOf(created)) } }
-      expect(await call(subject(), 'PATCH', one, { body: stale, contentType: mergePatch })).toEqual({ status: 409, body: conflict })
+      expect(await call(subject(), 'PATCH', one, { body: stale, contentType: mergePatch })).toEqual({
+        status: 409,
+        body: conflict
+      })
 
       const outdated = { preconditions: { resourceVersion: String(revisionOf(created)) } }
-      expect(await call(subject(), 'DELETE', one, { body: outdated })).toMatchObject({ status: 409, body: { reason: 'Conflict' } })
-      expect(await call(subject(), 'DELETE', one)).toMatchObject({ status: 200, body: { status: 'Success', details: { name, ...details } } })
+      expect(await call(subject(), 'DELETE', one, { body: outdated })).toMatchObject({
+        status: 409,
+        body: { reason: 'Conflict' }
+      })
+      expect(await call(subject(), 'DELETE', one)).toMatchObject({
+        status: 200,
+        body: { status: 'Success', details: { name, ...details } }
+      })
       expect(await call(subject(), 'DELETE', one)).toEqual({ status: 404, body: notFound })
-      expect(await call(subject(), 'PATCH', one, { body: {}, contentType: mergePatch })).toEqual({ status: 404, body: notFound })
+      expect(await call(subject(), 'PATCH', one, { body: {}, contentType: mergePatch })).toEqual({
+        status: 404,
+        body: notFound
+      })
     })
   })
 
   test('a PUT of a ConfigMap without resourceVersion overwrites; of one that is not there, it finds nothing', async () => {
     const path = `${configMaps.path}/overwritten`
-    expect(await call(subject(), 'PUT', path, { body: configMaps.object('overwritten', 'x') })).toMatchObject({ status: 404 })
+    expect(await call(subject(), 'PUT', path, { body: configMaps.object('overwritten', 'x') })).toMatchObject({
+      status: 404
+    })
     await call(subject(), 'POST', configMaps.path, { body: configMaps.object('overwritten', 'x') })
     const answer = await call(subject(), 'PUT', path, { body: configMaps.object('overwritten', 'y') })
     expect(answer).toMatchObject({ status: 200, body: { data: { content: 'y' } } })
@@ -109,11 +126,16 @@ export function otherResourcesConform(subject: () => Subject): void {
     const message = 'Invalid value: 0: must be specified for an update'
     expect(await put(leases.object('put', 'y'))).toEqual({
       status: 422,
-      body: failure(422, 'Invalid', `leases.coordination.k8s.io "put" is invalid: metadata.resourceVersion: ${message}`, {
-        name: 'put',
-        ...leases.details,
-        causes: [{ reason: 'FieldValueInvalid', message, field: 'metadata.resourceVersion' }]
-      })
+      body: failure(
+        422,
+        'Invalid',
+        `leases.coordination.k8s.io "put" is invalid: metadata.resourceVersion: ${message}`,
+        {
+          name: 'put',
+          ...leases.details,
+          causes: [{ reason: 'FieldValueInvalid', message, field: 'metadata.resourceVersion' }]
+        }
+      )
     })
     await call(subject(), 'DELETE', path)
     const gone = await put(created.body as object)
@@ -137,12 +159,17 @@ export function otherResourcesConform(subject: () => Subject): void {
     const body = { ...leases.object('lasting', 'x'), spec: { holderIdentity: 'x', leaseDurationSeconds: 0 } }
     expect(await call(subject(), 'POST', leases.path, { body })).toEqual({
       status: 422,
-      body: failure(422, 'Invalid', `Lease.coordination.k8s.io "lasting" is invalid: spec.leaseDurationSeconds: ${message}`, {
-        name: 'lasting',
-        group: 'coordination.k8s.io',
-        kind: 'Lease',
-        causes: [{ reason: 'FieldValueInvalid', message, field: 'spec.leaseDurationSeconds' }]
-      })
+      body: failure(
+        422,
+        'Invalid',
+        `Lease.coordination.k8s.io "lasting" is invalid: spec.leaseDurationSeconds: ${message}`,
+        {
+          name: 'lasting',
+          group: 'coordination.k8s.io',
+          kind: 'Lease',
+          causes: [{ reason: 'FieldValueInvalid', message, field: 'spec.leaseDurationSeconds' }]
+        }
+      )
     })
   })
 
@@ -158,7 +185,9 @@ export function otherResourcesConform(subject: () => Subject): void {
       })
       const all = await call(subject(), 'GET', path, { accept: accept.metadataList })
       const { items } = all.body as { readonly items: readonly { readonly metadata: { readonly name: string } }[] }
-      expect(items.map(({ metadata }) => metadata.name)).toEqual(expect.arrayContaining(['default', 'kube-public', 'kube-system']))
+      expect(items.map(({ metadata }) => metadata.name)).toEqual(
+        expect.arrayContaining(['default', 'kube-public', 'kube-system'])
+      )
     })
 
     test('are made active, once', async () => {
@@ -194,7 +223,11 @@ export function otherResourcesConform(subject: () => Subject): void {
       await plant(subject(), 'ending', 'inside')
       expect(await call(subject(), 'DELETE', `${path}/ending`)).toMatchObject({
         status: 200,
-        body: { kind: 'Namespace', metadata: { name: 'ending', deletionTimestamp: expect.any(String) }, status: { phase: 'Terminating' } }
+        body: {
+          kind: 'Namespace',
+          metadata: { name: 'ending', deletionTimestamp: expect.any(String) },
+          status: { phase: 'Terminating' }
+        }
       })
     })
   })

@@ -7,7 +7,11 @@ const namespace = 'paging-conforms'
 const collection = `/api/v1/namespaces/${namespace}/secrets`
 
 interface Page {
-  readonly metadata: { readonly resourceVersion: string; readonly continue?: string; readonly remainingItemCount?: number }
+  readonly metadata: {
+    readonly resourceVersion: string
+    readonly continue?: string
+    readonly remainingItemCount?: number
+  }
   readonly rows: readonly { readonly cells: readonly unknown[] }[]
 }
 
@@ -57,7 +61,9 @@ export function pagingConforms(subject: () => Subject): void {
     const seen: string[] = []
     let continued = ''
     do {
-      const { body } = await call(subject(), 'GET', `/api/v1/secrets?limit=2&continue=${continued}`, { accept: accept.metadataList })
+      const { body } = await call(subject(), 'GET', `/api/v1/secrets?limit=2&continue=${continued}`, {
+        accept: accept.metadataList
+      })
       const { metadata, items } = body as {
         readonly metadata: { readonly continue?: string }
         readonly items: readonly { readonly metadata: { readonly namespace: string; readonly name: string } }[]
@@ -82,9 +88,18 @@ export function pagingConforms(subject: () => Subject): void {
   test.each([
     ['limit=few', 'strconv.ParseInt: parsing "few": invalid syntax'],
     ['continue=%21', `${invalid}illegal base64 data at input byte 0`],
-    [`continue=${token({ v: 'v9', rv: 1, start: 'a' })}`, `${invalid}server does not recognize this encoded version v9`],
-    [`continue=${token({ v: 'meta.k8s.io/v1', rv: 0, start: 'a' })}`, `${invalid}incorrect encoded start resourceVersion (version meta.k8s.io/v1)`],
-    [`continue=${token({ v: 'meta.k8s.io/v1', rv: 1, start: '' })}`, `${invalid}encoded start key empty (version meta.k8s.io/v1)`],
+    [
+      `continue=${token({ v: 'v9', rv: 1, start: 'a' })}`,
+      `${invalid}server does not recognize this encoded version v9`
+    ],
+    [
+      `continue=${token({ v: 'meta.k8s.io/v1', rv: 0, start: 'a' })}`,
+      `${invalid}incorrect encoded start resourceVersion (version meta.k8s.io/v1)`
+    ],
+    [
+      `continue=${token({ v: 'meta.k8s.io/v1', rv: 1, start: '' })}`,
+      `${invalid}encoded start key empty (version meta.k8s.io/v1)`
+    ],
     [`continue=${token({ v: 'meta.k8s.io/v1', rv: 1, start: '../x' })}`, `${invalid}../x`],
     [
       `resourceVersion=5&continue=${token({ v: 'meta.k8s.io/v1', rv: -1, start: 'a' })}`,
@@ -95,14 +110,22 @@ export function pagingConforms(subject: () => Subject): void {
   })
 
   test('a list of the future is asked to wait', async () => {
-    for (const query of ['resourceVersion=999999999', `continue=${token({ v: 'meta.k8s.io/v1', rv: 999999999, start: 'a' })}`]) {
+    for (const query of [
+      'resourceVersion=999999999',
+      `continue=${token({ v: 'meta.k8s.io/v1', rv: 999999999, start: 'a' })}`
+    ]) {
       const answer = await list(query)
       expect(answer).toEqual({
         status: 504,
-        body: failure(504, 'Timeout', expect.stringMatching(/^Timeout: Too large resource version: 999999999, current: \d+$/), {
-          causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
-          retryAfterSeconds: 1
-        })
+        body: failure(
+          504,
+          'Timeout',
+          expect.stringMatching(/^Timeout: Too large resource version: 999999999, current: \d+$/),
+          {
+            causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
+            retryAfterSeconds: 1
+          }
+        )
       })
     }
   })
@@ -136,6 +159,9 @@ export function pagingConforms(subject: () => Subject): void {
     expect(Number(second.metadata.resourceVersion)).toBeGreaterThan(revisionOf({ status: 200, body: first }))
     expect(names(await page(`limit=2&continue=${second.metadata.continue}`))).toEqual(['e'])
     const exact = await list(`resourceVersion=${first.metadata.resourceVersion}&resourceVersionMatch=Exact`)
-    expect(exact).toEqual({ status: 410, body: failure(410, 'Expired', 'The resourceVersion for the provided list is too old.') })
+    expect(exact).toEqual({
+      status: 410,
+      body: failure(410, 'Expired', 'The resourceVersion for the provided list is too old.')
+    })
   }, 60_000)
 }

@@ -24,7 +24,9 @@ export function etcdOf(directory: string): Pick<Subject, 'compact' | 'store'> {
     })
   return {
     async compact() {
-      const { header } = (await post('/v3/kv/range', { key: 'AA==' })) as { readonly header: { readonly revision: string } }
+      const { header } = (await post('/v3/kv/range', { key: 'AA==' })) as {
+        readonly header: { readonly revision: string }
+      }
       await post('/v3/kv/compaction', { revision: header.revision })
     },
     async store(namespace, name, bytes) {

@@ -5,7 +5,8 @@ import { call, failure, plant, revisionOf, type Answer, type Subject } from './s
 
 const namespace = 'secrets-conform'
 const collection = `/api/v1/namespaces/${namespace}/secrets`
-const notFound = (name: string): object => failure(404, 'NotFound', `secrets "${name}" not found`, { name, kind: 'secrets' })
+const notFound = (name: string): object =>
+  failure(404, 'NotFound', `secrets "${name}" not found`, { name, kind: 'secrets' })
 const conflict = (name: string): object =>
   failure(
     409,
@@ -22,8 +23,11 @@ export function secretsConform(subject: () => Subject): void {
     await plant(subject(), namespace, 'sealed', { immutable: true, data: { a: 'MQ==', b: 'Mg==' } })
   })
 
-  const patch = (on: string, body: unknown = {}, how: { accept?: string; contentType?: string } = {}): Promise<Answer> =>
-    call(subject(), 'PATCH', on, { body, contentType: mergePatch, ...how })
+  const patch = (
+    on: string,
+    body: unknown = {},
+    how: { accept?: string; contentType?: string } = {}
+  ): Promise<Answer> => call(subject(), 'PATCH', on, { body, contentType: mergePatch, ...how })
 
   // Reading
 
@@ -83,7 +87,7 @@ export function secretsConform(subject: () => Subject): void {
 
   test('a Table with an unknown includeObject is refused', async () => {
     const message =
-      'Unable to convert to Table as requested: includeObject: Invalid value: "Some": must be \'Metadata\', \'Object\', \'None\', or empty'
+      "Unable to convert to Table as requested: includeObject: Invalid value: \"Some\": must be 'Metadata', 'Object', 'None', or empty"
     const answer = await call(subject(), 'GET', `${path}?includeObject=Some`, { accept: accept.table })
     expect(answer).toEqual({ status: 400, body: failure(400, 'BadRequest', message) })
   })
@@ -91,7 +95,11 @@ export function secretsConform(subject: () => Subject): void {
   test('metadata alone has labels and annotations, and neither type nor data', async () => {
     const { status, body } = await call(subject(), 'GET', path, { accept: accept.metadata })
     expect(status).toBe(200)
-    expect(body).toMatchObject({ kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata: { labels: { app: 'x' } } })
+    expect(body).toMatchObject({
+      kind: 'PartialObjectMetadata',
+      apiVersion: 'meta.k8s.io/v1',
+      metadata: { labels: { app: 'x' } }
+    })
     expect(Object.keys(body as object).sort()).toEqual(['apiVersion', 'kind', 'metadata'])
   })
 
@@ -115,7 +123,11 @@ export function secretsConform(subject: () => Subject): void {
       items: [{ kind: 'PartialObjectMetadata', metadata: { name: 'plain' } }, { metadata: { name: 'sealed' } }]
     })
     const plain = await call(subject(), 'GET', collection)
-    expect(plain.body).toMatchObject({ kind: 'SecretList', apiVersion: 'v1', items: [{ data: {} }, { immutable: true }] })
+    expect(plain.body).toMatchObject({
+      kind: 'SecretList',
+      apiVersion: 'v1',
+      items: [{ data: {} }, { immutable: true }]
+    })
     const [first] = (plain.body as { readonly items: readonly object[] }).items
     expect(Object.keys(first ?? {}).sort()).toEqual(['data', 'metadata', 'type'])
   })
@@ -134,22 +146,46 @@ export function secretsConform(subject: () => Subject): void {
   })
 
   test('in a namespace that does not exist there are no Secrets, and that is no error', async () => {
-    const list = await call(subject(), 'GET', '/api/v1/namespaces/no-such-namespace/secrets?includeObject=None', { accept: accept.table })
+    const list = await call(subject(), 'GET', '/api/v1/namespaces/no-such-namespace/secrets?includeObject=None', {
+      accept: accept.table
+    })
     expect(list.status).toBe(200)
     expect(list.body).toMatchObject({ kind: 'Table', rows: [] })
     const one = await call(subject(), 'GET', '/api/v1/namespaces/no-such-namespace/secrets/x')
     expect(one).toEqual({ status: 404, body: notFound('x') })
   })
 
-  const refusedForm = 'only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf'
-  const refusedType = '406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, application/vnd.kubernetes.protobuf'
+  const refusedForm =
+    'only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf'
+  const refusedType =
+    '406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, application/vnd.kubernetes.protobuf'
   test.each([
-    ['GET', 'one', accept.metadataList, 'you requested PartialObjectMetadataList, but the requested object is not a list (*core.Secret)', undefined],
-    ['PATCH', 'one', accept.metadataList, 'you requested PartialObjectMetadataList, but the requested object is not a list (*core.Secret)', undefined],
-    ['GET', 'all', accept.metadata, 'you requested PartialObjectMetadata, but the requested object is a list (*core.SecretList)', undefined],
+    [
+      'GET',
+      'one',
+      accept.metadataList,
+      'you requested PartialObjectMetadataList, but the requested object is not a list (*core.Secret)',
+      undefined
+    ],
+    [
+      'PATCH',
+      'one',
+      accept.metadataList,
+      'you requested PartialObjectMetadataList, but the requested object is not a list (*core.Secret)',
+      undefined
+    ],
+    [
+      'GET',
+      'all',
+      accept.metadata,
+      'you requested PartialObjectMetadata, but the requested object is a list (*core.SecretList)',
+      undefined
+    ],
     ['GET', 'one', accept.as('Picture'), refusedForm, undefined],
     ['GET', 'all', accept.as('Picture'), refusedForm, undefined],
     ['GET', 'one', 'application/vnd.kubernetes.protobuf;as=Table;g=meta.k8s.io;v=v1', refusedForm, undefined],
+    ['GET', 'one', 'application/json;as=Table;v=v1', refusedForm, undefined],
+    ['GET', 'one', 'application/json;as=Table;g=meta.k8s.io', refusedForm, undefined],
     ['GET', 'one', 'text/html', refusedType, {}],
     ['GET', 'one', 'application/*', refusedType, {}]
   ])('%s of %s as %s can not be served', async (method, what, wanted, message, details) => {
@@ -161,6 +197,7 @@ export function secretsConform(subject: () => Subject): void {
   test.each([
     ['*/*', 'Secret'],
     ['application/xml, application/json;q=0.5', 'Secret'],
+    [`${accept.table};q=0.5,application/json`, 'Secret'],
     [`${accept.table},application/json`, 'Table'],
     ['application/json;as=Table;v=v1;g=meta.k8s.io', 'Table']
   ])('Accept %s gives a %s', async (wanted, kind) => {
@@ -171,14 +208,20 @@ export function secretsConform(subject: () => Subject): void {
 
   // Patching
 
-  test.each([mergePatch, 'application/strategic-merge-patch+json'])('an empty patch (%s) of a current Secret writes nothing', async (contentType) => {
-    const before = await call(subject(), 'GET', path)
-    const answer = await patch(`${path}?includeObject=None`, {}, { accept: accept.table, contentType })
-    expect(answer.status).toBe(200)
-    expect(answer.body).toMatchObject({ kind: 'Table', rows: [{ cells: ['plain', 'Opaque', 1, expect.any(String)], object: null }] })
-    expect(revisionOf(answer)).toBe(revisionOf(before))
-    expect(await call(subject(), 'GET', path)).toEqual(before)
-  })
+  test.each([mergePatch, 'application/strategic-merge-patch+json'])(
+    'an empty patch (%s) of a current Secret writes nothing',
+    async (contentType) => {
+      const before = await call(subject(), 'GET', path)
+      const answer = await patch(`${path}?includeObject=None`, {}, { accept: accept.table, contentType })
+      expect(answer.status).toBe(200)
+      expect(answer.body).toMatchObject({
+        kind: 'Table',
+        rows: [{ cells: ['plain', 'Opaque', 1, expect.any(String)], object: null }]
+      })
+      expect(revisionOf(answer)).toBe(revisionOf(before))
+      expect(await call(subject(), 'GET', path)).toEqual(before)
+    }
+  )
 
   test('an empty JSON patch writes nothing either', async () => {
     const before = await call(subject(), 'GET', path)
@@ -209,13 +252,28 @@ export function secretsConform(subject: () => Subject): void {
   test('a patch that changes something writes once, and the answer has the new resourceVersion', async () => {
     const changing = await plant(subject(), namespace, 'changing', { data: { a: 'MQ==', b: 'Mg==' } })
     const before = await call(subject(), 'GET', changing)
-    const answer = await patch(changing, { metadata: { labels: { x: 'y' } }, data: { b: null, c: 'Mw==' }, stringData: { d: '4' } })
+    const answer = await patch(changing, {
+      metadata: { labels: { x: 'y' } },
+      data: { b: null, c: 'Mw==' },
+      stringData: { d: '4' }
+    })
     expect(answer.body).toMatchObject({ metadata: { labels: { x: 'y' } }, data: { a: 'MQ==', c: 'Mw==', d: 'NA==' } })
     expect(Object.keys((answer.body as { data: object }).data)).toEqual(['a', 'c', 'd'])
     expect(revisionOf(answer)).toBeGreaterThan(revisionOf(before))
     expect(await call(subject(), 'GET', changing)).toEqual(answer)
     expect(await patch(changing, { metadata: { labels: { x: 'y' } } })).toEqual(answer)
     await call(subject(), 'DELETE', changing)
+  })
+
+  test('patches at the same time lose nothing of each other and conflict with nobody', async () => {
+    const contended = await plant(subject(), namespace, 'contended')
+    const keys = Array.from({ length: 12 }, (_, index) => `label-${index}`)
+    const answers = await Promise.all(keys.map((key) => patch(contended, { metadata: { labels: { [key]: 'set' } } })))
+    expect(answers.map(({ status }) => status)).toEqual(keys.map(() => 200))
+    const { body } = await call(subject(), 'GET', contended)
+    expect(body).toMatchObject({ metadata: { labels: Object.fromEntries(keys.map((key) => [key, 'set'])) } })
+    expect(new Set(answers.map(revisionOf)).size).toBe(keys.length)
+    await call(subject(), 'DELETE', contended)
   })
 
   test('a dry run answers and writes nothing', async () => {
@@ -253,7 +311,10 @@ export function secretsConform(subject: () => Subject): void {
 
   test.each(['application/json', 'text/plain'])('a patch of the type %s is not understood', async (contentType) => {
     const answer = await patch(path, {}, { contentType })
-    expect(answer).toEqual({ status: 415, body: failure(415, 'UnsupportedMediaType', '415: Unsupported Media Type', {}) })
+    expect(answer).toEqual({
+      status: 415,
+      body: failure(415, 'UnsupportedMediaType', '415: Unsupported Media Type', {})
+    })
   })
 
   test.each([
@@ -263,10 +324,13 @@ export function secretsConform(subject: () => Subject): void {
     expect(await patch(path, body)).toEqual({ status: 400, body: failure(400, 'BadRequest', message) })
   })
 
-  test.each([namespace, 'no-such-namespace'])('a Secret that is not there (namespace %s) is not found', async (where) => {
-    const answer = await patch(`/api/v1/namespaces/${where}/secrets/gone`)
-    expect(answer).toEqual({ status: 404, body: notFound('gone') })
-  })
+  test.each([namespace, 'no-such-namespace'])(
+    'a Secret that is not there (namespace %s) is not found',
+    async (where) => {
+      const answer = await patch(`/api/v1/namespaces/${where}/secrets/gone`)
+      expect(answer).toEqual({ status: 404, body: notFound('gone') })
+    }
+  )
 
   test.each([
     ['PATCH', 'collection'],
@@ -283,29 +347,41 @@ export function secretsConform(subject: () => Subject): void {
 
   test('what exists can not be created again', async () => {
     const body = failure(409, 'AlreadyExists', 'secrets "plain" already exists', { name: 'plain', kind: 'secrets' })
-    expect(await call(subject(), 'POST', collection, { body: { metadata: { name: 'plain' } } })).toEqual({ status: 409, body })
+    expect(await call(subject(), 'POST', collection, { body: { metadata: { name: 'plain' } } })).toEqual({
+      status: 409,
+      body
+    })
   })
 
   test('nothing is created in a namespace that does not exist', async () => {
     const name = 'no-such-namespace'
-    const answer = await call(subject(), 'POST', `/api/v1/namespaces/${name}/secrets`, { body: { metadata: { name: 'x' } } })
+    const answer = await call(subject(), 'POST', `/api/v1/namespaces/${name}/secrets`, {
+      body: { metadata: { name: 'x' } }
+    })
     const body = failure(404, 'NotFound', `namespaces "${name}" not found`, { name, kind: 'namespaces' })
     expect(answer).toEqual({ status: 404, body })
   })
 
   const required = { reason: 'FieldValueRequired', message: 'Required value' }
   const badKey =
-    'Invalid value: "bad key": a valid config key must consist of alphanumeric characters, \'-\', \'_\' or \'.\' (e.g. \'key.name\',  or ' +
+    "Invalid value: \"bad key\": a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or " +
     "'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
   const badName =
-    'Invalid value: "Bad_Name": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, \'-\' or \'.\', and must ' +
+    "Invalid value: \"Bad_Name\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must " +
     "start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is " +
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
   test.each([
     [
       { metadata: { name: 'x' }, type: 'kubernetes.io/tls' },
       'Secret "x" is invalid: [data[tls.crt]: Required value, data[tls.key]: Required value]',
-      { name: 'x', kind: 'Secret', causes: [{ ...required, field: 'data[tls.crt]' }, { ...required, field: 'data[tls.key]' }] }
+      {
+        name: 'x',
+        kind: 'Secret',
+        causes: [
+          { ...required, field: 'data[tls.crt]' },
+          { ...required, field: 'data[tls.key]' }
+        ]
+      }
     ],
     [
       { metadata: { name: 'x' }, type: 'kubernetes.io/dockerconfigjson' },
@@ -325,29 +401,51 @@ export function secretsConform(subject: () => Subject): void {
     [
       { metadata: { name: 'Bad_Name' } },
       `Secret "Bad_Name" is invalid: metadata.name: ${badName}`,
-      { name: 'Bad_Name', kind: 'Secret', causes: [{ reason: 'FieldValueInvalid', message: badName, field: 'metadata.name' }] }
+      {
+        name: 'Bad_Name',
+        kind: 'Secret',
+        causes: [{ reason: 'FieldValueInvalid', message: badName, field: 'metadata.name' }]
+      }
     ],
     [
       { metadata: {} },
       'Secret "" is invalid: metadata.name: Required value: name or generateName is required',
       {
         kind: 'Secret',
-        causes: [{ reason: 'FieldValueRequired', message: 'Required value: name or generateName is required', field: 'metadata.name' }]
+        causes: [
+          {
+            reason: 'FieldValueRequired',
+            message: 'Required value: name or generateName is required',
+            field: 'metadata.name'
+          }
+        ]
       }
     ]
   ])('%j is invalid', async (body, message, details) => {
-    expect(await call(subject(), 'POST', collection, { body })).toEqual({ status: 422, body: failure(422, 'Invalid', message, details) })
+    expect(await call(subject(), 'POST', collection, { body })).toEqual({
+      status: 422,
+      body: failure(422, 'Invalid', message, details)
+    })
   })
 
   test.each([
-    [{ metadata: { name: 'x', namespace: 'other' } }, 'the namespace of the provided object does not match the namespace sent on the request'],
-    [{ metadata: { name: 'x' }, data: { a: '!' } }, 'Secret in version "v1" cannot be handled as a Secret: illegal base64 data at input byte 0'],
+    [
+      { metadata: { name: 'x', namespace: 'other' } },
+      'the namespace of the provided object does not match the namespace sent on the request'
+    ],
+    [
+      { metadata: { name: 'x' }, data: { a: '!' } },
+      'Secret in version "v1" cannot be handled as a Secret: illegal base64 data at input byte 0'
+    ],
     [
       { kind: 'ConfigMap', metadata: { name: 'x' } },
       'ConfigMap in version "v1" cannot be handled as a Secret: converting (v1.ConfigMap) to (core.Secret): unknown conversion'
     ]
   ])('%j is a bad request', async (body, message) => {
-    expect(await call(subject(), 'POST', collection, { body })).toEqual({ status: 400, body: failure(400, 'BadRequest', message) })
+    expect(await call(subject(), 'POST', collection, { body })).toEqual({
+      status: 400,
+      body: failure(400, 'BadRequest', message)
+    })
   })
 
   test('the body of a POST must be of a known type', async () => {
@@ -358,10 +456,19 @@ export function secretsConform(subject: () => Subject): void {
   })
 
   test('a PUT replaces; under an old resourceVersion it is a conflict; without one it overwrites', async () => {
-    const replaced = await plant(subject(), namespace, 'replaced')
+    const two = { data: { a: 'MQ==', b: 'Mg==' }, metadata: { name: 'replaced', labels: { a: '1', b: '2' } } }
+    const replaced = await plant(subject(), namespace, 'replaced', two)
     const before = await call(subject(), 'GET', replaced)
     const put = (body: unknown): Promise<Answer> => call(subject(), 'PUT', replaced, { body })
     expect(await put(before.body)).toEqual(before)
+    // The order of keys is no change.
+    const { metadata } = before.body as { readonly metadata: object }
+    const turned = {
+      metadata: { ...metadata, labels: { b: '2', a: '1' } },
+      type: 'Opaque',
+      data: { b: 'Mg==', a: 'MQ==' }
+    }
+    expect(await put(turned)).toEqual(before)
     const first = await put({ ...(before.body as object), data: { a: 'MQ==' } })
     expect(first.status).toBe(200)
     expect(revisionOf(first)).toBeGreaterThan(revisionOf(before))

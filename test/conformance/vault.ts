@@ -13,7 +13,9 @@ export function inMemoryVault(): KeyOperations {
     return key
   }
   return {
-    encrypt: (keyId, plaintext) => Promise.resolve(publicEncrypt({ key: keyOf(keyId).publicKey, ...padding }, plaintext)),
-    decrypt: (keyId, ciphertext) => Promise.resolve(privateDecrypt({ key: keyOf(keyId).privateKey, ...padding }, ciphertext))
+    encrypt: (keyId, plaintext) =>
+      Promise.resolve(publicEncrypt({ key: keyOf(keyId).publicKey, ...padding }, plaintext)),
+    decrypt: (keyId, ciphertext) =>
+      Promise.resolve(privateDecrypt({ key: keyOf(keyId).privateKey, ...padding }, ciphertext))
   }
 }

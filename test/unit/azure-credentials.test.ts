@@ -173,16 +173,18 @@ describe('GitHub’s ID token', () => {
     })
   })
 
-  test('an exchange that works again after one that failed', async () => {
+  test('that GitHub gives again: what Entra says then counts', async () => {
     let works = false
+    const answers = [NO_MATCH, token('at')]
     const credential = oidc(
-      entra(() => token('at')),
+      entra(() => answers.shift() ?? NO_MATCH),
       {
         getIdToken: () => (works ? Promise.resolve(idToken({})) : Promise.reject(new Error('x')))
       }
     )
     expect(await rejection(credential.getToken(SCOPE))).toMatchObject({ code: 'oidc-unavailable' })
     works = true
+    expect(await rejection(credential.getToken(SCOPE))).toMatchObject({ code: 'federated-credential-mismatch' })
     expect(await credential.getToken(SCOPE)).toMatchObject({ token: 'at' })
   })
 })
@@ -285,7 +287,8 @@ describe('Entra refuses', () => {
       'Access has been blocked by Conditional Access policies. More.',
       'sign-in-failed',
       'AADSTS53003: Access has been blocked by Conditional Access policies. (corr'
-    ]
+    ],
+    [650057, 'Invalid resource', 'sign-in-failed', 'AADSTS650057: Invalid resource (corr']
   ])('AADSTS%i', async (code, text, expected, words) => {
     const wire = entra(() => refusal(code, text))
     const error = await rejection(oidc(wire, gitHub()).getToken(SCOPE))
@@ -307,18 +310,42 @@ describe('Entra does not answer', () => {
     [new RestError('socket hang up', { code: 'ECONNRESET' }), 'ECONNRESET'],
     [{ status: 503, body: '<html>busy</html>' }, 'HTTP status 503']
   ])('at all: %s', async (answer, words) => {
-    expect(
-      await rejection(
-        oidc(
-          entra(() => answer),
-          gitHub()
-        ).getToken(SCOPE)
-      )
-    ).toMatchObject({
+    const wire = entra(() => answer)
+    expect(await rejection(oidc(wire, gitHub()).getToken(SCOPE))).toMatchObject({
       code: 'azure-unavailable',
       message: expect.stringContaining(words)
     })
+    expect(wire.sent).toHaveLength(9)
   })
+})
+
+test('an abort ends the wait for Entra, with the signal’s reason', async () => {
+  const abort = new AbortController()
+  const reason = new Error('cancelled')
+  const credential = createCredential({ kind: 'oidc', clientId: CLIENT, tenantId: TENANT }, PUBLIC_CLOUD, {
+    getIdToken: gitHub().getIdToken,
+    httpClient: { sendRequest: () => new Promise(() => undefined) }
+  })
+  const asked = credential.getToken(SCOPE, { abortSignal: abort.signal })
+  setTimeout(() => {
+    abort.abort(reason)
+  }, 20)
+  expect(await rejection(asked)).toBe(reason)
+  expect(await rejection(credential.getToken('x/.default', { abortSignal: AbortSignal.abort(reason) }))).toBe(reason)
+})
+
+test('a token is kept until shortly before it expires', async () => {
+  const github = gitHub()
+  let lifetime = 3600
+  const wire = entra(() => ({ status: 200, body: { token_type: 'Bearer', expires_in: lifetime, access_token: 'at' } }))
+  const credential = oidc(wire, github)
+  await Promise.all([credential.getToken(SCOPE), credential.getToken(SCOPE)])
+  await credential.getToken(SCOPE)
+  expect(github.audiences).toHaveLength(1)
+  lifetime = 120
+  await credential.getToken('y/.default')
+  await credential.getToken('y/.default')
+  expect(github.audiences).toHaveLength(3)
 })
 
 test('the Azure CLI that is not signed in', async () => {

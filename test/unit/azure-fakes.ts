@@ -43,15 +43,15 @@ export function fakeWire(answer: (sent: Sent) => Answer | Error): FakeWire {
       sent.push(seen)
       const given = answer(seen)
       if (given instanceof Error) return Promise.reject(given)
-      const html = typeof given.body === 'string'
+      const html = typeof given.body === 'string' ? given.body : undefined
       return Promise.resolve({
         request,
         status: given.status,
         headers: createHttpHeaders({
-          'content-type': html ? 'text/html' : 'application/json',
+          'content-type': html === undefined ? 'application/json' : 'text/html',
           ...given.headers
         }),
-        bodyAsText: html ? String(given.body) : given.body === undefined ? '' : JSON.stringify(given.body)
+        bodyAsText: html ?? (given.body === undefined ? '' : JSON.stringify(given.body))
       })
     }
   }
@@ -102,13 +102,12 @@ export function recordings(file: string): unknown {
   return JSON.parse(readFileSync(new URL(`../fixtures/recordings/${file}`, import.meta.url), 'utf8'))
 }
 
-/** What a promise was rejected with. */
+/** What a promise was rejected with. Not told by its class: a DOMException is of another realm in jest. */
 export async function rejection(promise: Promise<unknown>): Promise<Error> {
-  try {
-    await promise
-  } catch (error) {
-    if (error instanceof Error) return error
-    throw error
-  }
-  throw new Error('nothing was thrown')
+  const outcome = await promise.then(
+    () => undefined,
+    (error: unknown) => ({ error: error as Error })
+  )
+  if (outcome === undefined) throw new Error('nothing was thrown')
+  return outcome.error
 }

@@ -143,14 +143,16 @@ describe('read', () => {
     expect(wire.sent).toHaveLength(1)
   })
 
-  test('throws the signal’s reason', async () => {
+  test.each([
+    ['of the run', new ActionError('cancelled', 'stop')],
+    ['of the platform', undefined]
+  ])('throws the signal’s reason, %s', async (_, reason) => {
     const abort = new AbortController()
-    const reason = new ActionError('cancelled', 'stop')
     const wire = fakeWire(() => {
       abort.abort(reason)
       return reset
     })
-    expect(await rejection(clusters(wire).read(abort.signal))).toBe(reason)
+    expect(await rejection(clusters(wire).read(abort.signal))).toBe(abort.signal.reason)
   })
 })
 
@@ -310,6 +312,7 @@ describe('update', () => {
 
   test.each([
     [412, { code: 'PreconditionFailed', message: 'eTag' }],
+    [409, { code: 'EtagMismatch', message: 'Etag mismatched' }],
     [
       409,
       {
@@ -438,13 +441,9 @@ describe('update', () => {
 })
 
 describe('waitUntilSettled', () => {
-  test('waits for the cluster and its pools', async () => {
-    const wire = fakeWireOf(
-      { status: 200, body: body('Updating') },
-      reset,
-      { status: 200, body: body('Updating') },
-      READY
-    )
+  test('waits for the cluster and its pools, also while Azure does not answer', async () => {
+    const updating = { status: 200, body: body('Updating') }
+    const wire = fakeWireOf(updating, ...Array<Error>(20).fill(reset), updating, READY)
     const states: string[] = []
     const settled = await clusters(wire).waitUntilSettled(600_000, { onPoll: (state) => states.push(state) })
     expect(settled).toEqual(CURRENT)
@@ -519,14 +518,17 @@ describe('kubeconfig', () => {
   })
 })
 
-test('an attempt that hangs is ended and repeated', async () => {
+test.each([
+  ['without', undefined],
+  ['with', new AbortController().signal]
+])('an attempt that hangs is ended and repeated, %s a signal', async (_, signal) => {
   let attempts = 0
   const hanging = {
     sendRequest: (request: PipelineRequest): Promise<never> => {
       attempts++
-      return new Promise((_, fail) => {
+      return new Promise((_resolve, reject) => {
         request.abortSignal?.addEventListener('abort', () => {
-          fail(Object.assign(new Error('The operation was aborted.'), { name: 'AbortError' }))
+          reject(Object.assign(new Error('The operation was aborted.'), { name: 'AbortError' }))
         })
       })
     }
@@ -537,7 +539,7 @@ test('an attempt that hangs is ended and repeated', async () => {
     pause,
     attemptTimeout: 5
   })
-  expect(await rejection(createManagedClusters(arm, NAME, pause).read())).toMatchObject({
+  expect(await rejection(createManagedClusters(arm, NAME, pause).read(signal))).toMatchObject({
     code: 'azure-unavailable',
     message: expect.stringContaining('Timeout')
   })

@@ -248,7 +248,7 @@ test('an abort ends what is under way, waiting, connecting and to come, with its
   const first = transport.request(get)
   first.catch(() => {})
   await pause(50)
-  const connecting = open({ endpoint: endpointOf(`https://127.0.0.1:${await listen(createTcpServer())}`), signal: aborting.signal })
+  const connecting = open({ endpoint: endpointOf(`https://127.0.0.1:${await listen(createTcpServer((socket) => socket.resume()))}`), signal: aborting.signal })
   const requests = [first, transport.request(get), transport.request(get), connecting.request(get)]
   const settled = Promise.allSettled(requests)
   await pause(10)

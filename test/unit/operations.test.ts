@@ -53,7 +53,7 @@ function refusals(request: Request, observed: Observed): Code[] {
 
 /** What the next run sees when this one was killed: only the cluster, the vault and the record. */
 function nextRun(observed: Observed): Observed {
-  return { ...observed, secretsProved: false, goal: observed.goal && { ...observed.goal, fromEarlierRun: true } }
+  return { ...observed, secretsProved: false, madeKeyId: undefined, goal: observed.goal && { ...observed.goal, fromEarlierRun: true } }
 }
 
 describe('enable', () => {
@@ -123,6 +123,14 @@ describe('rotate', () => {
   test('makes a version when the cluster has the newest', () => {
     const { steps } = walk(requestFor('rotate'), observedWith(clusterWith(kmsOn(K3)), [D1, D2, D3]))
     expect(steps).toEqual(['create', 'prove', 'set w', 'prove'])
+  })
+
+  test('makes one version only, also when the vault shows it as no newer than the one in use', () => {
+    const start = observedWith(clusterWith(kmsOn(K1)), [D1])
+    const made = keyDetails(K2, { created: D1.created })
+    const next = { ...observedWith(clusterWith(kmsOn(K1)), [made, D1]), madeKeyId: K2.url }
+    expect(decide(requestFor('rotate'), start)).toMatchObject({ step: { kind: 'create-key-version' } })
+    expect(walk(requestFor('rotate'), next).steps).toEqual(['prove', 'set 2', 'prove'])
   })
 
   test('makes a version to get away from a current one that has expired', () => {

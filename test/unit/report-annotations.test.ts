@@ -1,21 +1,23 @@
 import { expect, test } from '@jest/globals'
 import { finding, refusal } from '../../src/model/finding.ts'
 import { annotationsOf } from '../../src/report/annotations.ts'
-import { failedOnSecrets, refusedForKey, report, rotated } from '../fixtures/reports.ts'
+import { failedToSignIn, refusedForKey, rejectedInputs, report, rotated } from '../fixtures/reports.ts'
 
 const DOCS = 'https://github.com/contoso/kms/blob/v1/docs'
 
 test('an error comes with its fix and a link', () => {
-  const [first, ...rest] = annotationsOf(failedOnSecrets(), DOCS)
-  expect(first).toEqual({
-    level: 'error',
-    title: 'rotate on prod-westeurope: secrets-failed',
-    message:
-      'The admission webhook "validate.kyverno.svc-fail" denies updates of Secrets in the namespace payments, and 3 requests timed out.\n' +
-      'Fix: Mend the Secrets listed in the summary, then run the same operation again. Keep every key version until it is green.\n' +
-      `${DOCS}/troubleshooting.md#secrets-failed`
-  })
-  expect(rest).toEqual([])
+  expect(annotationsOf(failedToSignIn(), DOCS)).toEqual([
+    {
+      level: 'error',
+      title: 'rotate on prod-westeurope: federated-credential-mismatch',
+      message: `${failedToSignIn().sentence}\nFix: Create the federated credential shown in the message.\n${DOCS}/troubleshooting.md#federated-credential-mismatch`
+    }
+  ])
+})
+
+test('without a cluster the title names none', () => {
+  expect(annotationsOf(rejectedInputs(), DOCS)[0]?.title).toBe('rotat: operation-unknown')
+  expect(annotationsOf({ ...rejectedInputs(), operation: '' }, DOCS)[0]?.title).toBe('operation-unknown')
 })
 
 test('refusals are errors, warnings are warnings, and notes are notices, in this order', () => {

@@ -15,6 +15,7 @@ import {
   NEW_KEY,
   notDue,
   OLD_KEY,
+  plannedRefusal,
   plannedRotation,
   proof,
   refusedForKey,
@@ -31,9 +32,9 @@ test.each(Object.entries(SAMPLES))('%s begins with its verdict and is well-forme
   const summary = renderSummary(source)
   expect(summary).toMatch(/^### (✅|📝|⛔|❌|⏹️) /)
   expect(summary.split('\n')[2]).toMatch(
-    new RegExp(`^\`${source.operation}\`.* on \\*\\*\`prod-westeurope\`\\*\\*.* · ${source.result} · `)
+    new RegExp(`^\`${source.operation}\`.* · ${source.result} · 2026-11-22 03:17 UTC · `)
   )
-  expect(summary).not.toMatch(/undefined|NaN|\[object|\n\n\n/)
+  expect(summary).not.toMatch(/undefined|NaN|\[object|\n\n\n|\*{4}/)
   const rendered = new Marked({ gfm: true }).parse(summary, { async: false })
   expect(rendered).not.toMatch(/\|/)
   expect(rendered.match(/<details/g)?.length).toBe(rendered.match(/<\/details>/g)?.length)
@@ -50,18 +51,21 @@ test('a rotation shows what changed, the proofs, and every key version with its 
   expect(summary).toContain('| `azureKeyVaultKms.enabled` | `true` | `true` |')
   expect(summary.indexOf('azureKeyVaultKms.enabled')).toBeLessThan(summary.indexOf('imageCleaner.enabled'))
   expect(summary).toContain('**All 2,000 Secrets** are proved under `contoso-etcd-kv / etcd / 9b1c04…`.')
-  expect(summary).toContain('| ✅ Before the change | 2,000 | 0 | 2,000 | 1 | 1.3 s |')
-  expect(summary).toContain('| ✅ After the change | 2,000 | 2,000 | 0 | 2 | 6.6 s |')
-  expect(summary).toContain('| **In total** |  | **2,000** | **2,000** | **3** | **7.9 s** |')
-  expect(summary).toContain('- **Must be kept** `contoso-etcd-kv / etcd / 3f2a91…`: Keep it enabled')
+  expect(summary).toContain('| ✅ Before the change | 2,000 | 0 | 2,000 | 1 | 1.3\u00a0s |')
+  expect(summary).toContain('| ✅ After the change | 2,000 | 2,000 | 0 | 2 | 6.6\u00a0s |')
+  expect(summary).toContain('| **In total** |  | **2,000** | **2,000** | **3** | **7.9\u00a0s** |')
+  expect(summary).toContain('- **Must be kept** `contoso-etcd-kv / etcd / 3f2a91…`: AKS keeps it as the previous key')
   for (const keyId of [OLD_KEY, NEW_KEY]) expect(summary.split(keyId)).toHaveLength(2)
   expect(summary).not.toContain('Gone')
+  expect(summary).toContain('<summary>4 other properties, unchanged</summary>')
+  expect(summary).toContain('<summary>3 passes, 7.9 s</summary>')
   expect(summary).not.toContain('Kubernetes version | `1.31.7` |')
 })
 
 test('a run that is not due takes a few lines', () => {
   const summary = renderSummary(notDue())
   expect(summary).not.toMatch(/#### (Cluster|Secrets|Namespaces)|\[!/)
+  expect(summary).toContain('- **In use** `contoso-etcd-kv / etcd / 9b1c04…`<br>')
   const unfolded = summary.replace(/<details>[^]*?<\/details>/g, '')
   expect(unfolded.split('\n').filter((line) => line !== '').length).toBeLessThanOrEqual(4)
 })
@@ -69,7 +73,7 @@ test('a run that is not due takes a few lines', () => {
 test('a failure says what is wrong, what is left, which keys must stay and how to go on', () => {
   const summary = renderSummary(failedOnSecrets())
   const box = /> \[!CAUTION\]\n(?:>.*\n)+/.exec(summary)?.[0] ?? ''
-  expect(box).toContain('> **[`secrets-failed`](docs/troubleshooting.md#secrets-failed)** The admission webhook')
+  expect(box).toContain('> **[`secrets-failed`](docs/troubleshooting.md#secrets-failed)** 60 of 2000 Secrets could')
   expect(box).toContain('**Fix:** Mend the Secrets')
   expect(box).toContain('**60 of 2,000 Secrets are not proved**')
   expect(box).toContain(
@@ -78,7 +82,7 @@ test('a failure says what is wrong, what is left, which keys must stay and how t
   expect(box).toContain(
     '(`operation: rotate`, `cluster-name: prod-westeurope`, `resource-group: rg-prod-weu`): it goes on'
   )
-  expect(summary).toContain('| ❌ After the change | 2,000 | 1,940 | 0 | **60** | 2 | 11 s |')
+  expect(summary).toContain('| ❌ After the change | 2,000 | 1,940 | 0 | **60** | 2 | 11\u00a0s |')
   expect(summary).toContain('<details open>\n<summary>4 steps, 4 m 24 s</summary>')
 })
 
@@ -171,11 +175,33 @@ test('a failure before the cluster was seen shows the message line by line', () 
   expect(summary).not.toContain('goes on where')
 })
 
-test('a plan is numbered, with its hash', () => {
+test('a plan is numbered, with its hash, and claims nothing', () => {
   const summary = renderSummary(plannedRotation())
-  expect(summary).toContain('1. Make a new version of the key etcd in contoso-etcd-kv\n2. Record the goal')
+  expect(summary).toMatch(/^### 📝 Dry run: 5 steps to take\. Nothing was changed\.\n/)
+  expect(summary).toContain(
+    '1. Make a new version of the key `https://contoso-etcd-kv.vault.azure.net/keys/etcd`\n2. Keep the goal'
+  )
+  expect(summary).toContain('**In the end:** The key is rotated')
   expect(summary).toContain('`5d41b0f6c9e28a7d3b61f0e4a9c85d72e1f3046b8a97c2d5e6f1a0b3c4d5e6f7`')
-  expect(summary).toContain('without the dry run')
+})
+
+test('a plan without a step has its end in the verdict', () => {
+  const plan = { steps: [], sentence: 'Not due until 2027-01-14.', refused: false, hash: 'a'.repeat(64) }
+  const summary = renderSummary({ ...plannedRotation(), plan })
+  expect(summary).toMatch(/^### 📝 Dry run: Not due until 2027-01-14\.\n/)
+  expect(summary).not.toContain('In the end')
+})
+
+test('a plan that ends refused looks like it', () => {
+  const summary = renderSummary(plannedRefusal())
+  expect(summary).toMatch(/^### ⛔ Dry run: refused after 2 steps\./)
+  expect(summary).toContain('> [!CAUTION]\n> **Refused then:** From 1.25.15')
+  expect(summary).not.toContain('To carry it out')
+})
+
+test('the verdict is the title of the error’s code where the sentence would be its message', () => {
+  expect(renderSummary(failedOnSecrets())).toMatch(/^### ❌ Some Secrets could not be re-encrypted\.\n/)
+  expect(renderSummary({ ...failedOnSecrets(), sentence: 'Sixty failed.' })).toMatch(/^### ❌ Sixty failed\.\n/)
 })
 
 test('a plan that was carried out is not shown again', () => {

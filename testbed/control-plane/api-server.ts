@@ -55,7 +55,7 @@ const API_GROUPS = [
 ]
 
 /** Rather than collect garbage while it starts, an API server may grow to half a gigabyte. */
-const ENVIRONMENT = { GOGC: 'off', GOMEMLIMIT: '512MiB' }
+const GARBAGE_COLLECTION = { GOGC: 'off', GOMEMLIMIT: '512MiB' }
 
 const START_ATTEMPTS = 5
 
@@ -84,7 +84,8 @@ async function startOn(
   const server = startServerProcess({
     program: settings.binary,
     args: flags(port, settings, options.encryptionConfiguration),
-    environment: ENVIRONMENT,
+    // As in AKS, where a restarted API server is a new pod, each one has an identity of its own.
+    environment: { ...GARBAGE_COLLECTION, KUBE_APISERVER_HOSTNAME: `kube-apiserver-${port}` },
     log: join(settings.directory, `kube-apiserver-${port}.log`)
   })
   try {

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { access, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises'
+import { access, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Paths of the programs that the real control plane is made of. */
 export interface Binaries {
@@ -14,6 +15,7 @@ export interface Binaries {
 
 const GO_MODULE = join(import.meta.dirname, 'go')
 const PROGRAMS = ['etcd', 'kube-apiserver', 'kubectl']
+const LOCK_POLL_INTERVAL = 200
 const SOURCES = ['go.mod', 'go.sum', ...PROGRAMS.map((program) => join(program, 'main.go'))]
 
 /** The directory KUBEBUILDER_ASSETS where that is set; otherwise they are built from source once and kept in the user's cache. */
@@ -25,7 +27,11 @@ export async function findBinaries(): Promise<Binaries> {
   const flags = buildFlags(sources[0] ?? '')
   const version = createHash('sha256').update(JSON.stringify([sources, flags, process.platform, process.arch]))
   const cached = join(cacheHome(), 'aks-kms-etcd-encryption', 'control-plane', version.digest('hex').slice(0, 16))
-  if (!(await exists(cached))) await build(flags, cached)
+  if (!(await exists(cached))) {
+    await oneAtATime(`${cached}.lock`, async () => {
+      if (!(await exists(cached))) await build(flags, cached)
+    })
+  }
   return binariesIn(cached)
 }
 
@@ -37,16 +43,46 @@ async function binariesIn(directory: string): Promise<Binaries> {
   return { etcd, kubeApiserver, kubectl }
 }
 
-/** Built elsewhere and renamed into place, so that nobody ever sees half of it and of two builds at once either may win. */
+/** Built elsewhere and renamed into place, so that nobody ever sees half of it. */
 async function build(flags: readonly string[], destination: string): Promise<void> {
-  await mkdir(dirname(destination), { recursive: true })
   const workshop = await mkdtemp(`${destination}.`)
   try {
     await go(['build', ...flags, '-o', `${workshop}/`, ...PROGRAMS.map((program) => `./${program}`)])
     await rename(workshop, destination)
-  } catch (error) {
+  } finally {
     await rm(workshop, { recursive: true, force: true })
-    if (!(await exists(destination))) throw error
+  }
+}
+
+/** Several processes may want the binaries at once, and a build takes all there is of a machine. */
+async function oneAtATime(lock: string, work: () => Promise<void>): Promise<void> {
+  await mkdir(dirname(lock), { recursive: true })
+  while (!(await take(lock))) await sleep(LOCK_POLL_INTERVAL)
+  try {
+    await work()
+  } finally {
+    await rm(lock, { force: true })
+  }
+}
+
+async function take(lock: string): Promise<boolean> {
+  try {
+    await writeFile(lock, String(process.pid), { flag: 'wx' })
+    return true
+  } catch (error) {
+    if (!isErrno(error, 'EEXIST')) throw error
+  }
+  const holder = Number(await readFile(lock, 'utf8').catch(() => ''))
+  if (holder > 0 && !isRunning(holder)) await rm(lock, { force: true })
+  return false
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return !isErrno(error, 'ESRCH')
   }
 }
 

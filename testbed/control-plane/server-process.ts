@@ -14,7 +14,8 @@ export interface ServerProcess {
   kill(): Promise<void>
 }
 
-const START_TIMEOUT = 60_000
+const START_TIMEOUT = 30_000
+const LINES_OF_LOG = 10
 const POLL_INTERVAL = 20
 
 export function startServerProcess(options: {
@@ -47,7 +48,7 @@ export function startServerProcess(options: {
 
   async function failure(what: string): Promise<Error> {
     const lines = (await readFile(options.log, 'utf8')).trimEnd().split('\n')
-    return new Error(`${name} ${what}. The end of its log:\n${lines.slice(-20).join('\n')}`)
+    return new Error(`${name} ${what}. The end of its log:\n${lines.slice(-LINES_OF_LOG).join('\n')}`)
   }
 
   return {

@@ -15,7 +15,8 @@ const openPaths = ['/version', '/readyz', '/livez', '/healthz']
 export function denial(user: KubernetesUser, info: RequestInfo): StatusError | undefined {
   if (mayDoAnything(user)) return undefined
   const authenticated = user.groups.includes('system:authenticated')
-  const asksForItself = authenticated && info.group === 'authorization.k8s.io' && info.plural === 'selfsubjectaccessreviews'
+  const asksForItself =
+    authenticated && info.group === 'authorization.k8s.io' && info.plural === 'selfsubjectaccessreviews'
   if (asksForItself && info.verb === 'create') return undefined
   if (info.verb === 'get' && openPaths.includes(info.path)) return undefined
   const who = `User ${JSON.stringify(user.username)} cannot ${info.verb}`

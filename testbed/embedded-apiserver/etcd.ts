@@ -57,7 +57,7 @@ export class Etcd {
     let remaining = 0
     for (let index = this.#indexOf(start < prefix ? prefix : start); ; index++) {
       const key = this.#keys[index]
-      if (key === undefined || !key.startsWith(prefix)) return { keyValues, remaining }
+      if (!key?.startsWith(prefix)) return { keyValues, remaining }
       const found = versionAt(key, this.#histories.get(key), revision)
       if (found === undefined) continue
       if (keyValues.length < limit) keyValues.push(found)

@@ -1,4 +1,5 @@
 import type { KubernetesUser } from '../contract.ts'
+import { administrators } from './authorization.ts'
 import { keyOf, type Place, type Registry } from './registry.ts'
 import type { RequestInfo } from './request-info.ts'
 import { secrets } from './resources/secrets.ts'
@@ -70,7 +71,9 @@ interface Waiting {
   struck: number
 }
 
-export const webhookName = 'validation.gatekeeper.sh'
+const notTheAdministrators = ({ user }: SeenRequest): boolean => !user.groups.includes(administrators)
+
+const webhookName = 'validation.gatekeeper.sh'
 
 export class FaultPlan implements Faults {
   readonly #etcd: Etcd
@@ -85,7 +88,7 @@ export class FaultPlan implements Faults {
   }
 
   inject(fault: Fault, options: FaultOptions = {}): InjectedFault {
-    const { when = ({ user }) => !user.groups.includes('system:masters'), after = 0, times = 1 } = options
+    const { when = notTheAdministrators, after = 0, times = 1 } = options
     const waiting: Waiting = { fault, when, letThrough: after, left: times, struck: 0 }
     this.#waiting.add(waiting)
     return {

@@ -27,14 +27,21 @@ export interface ApiResponse {
   readonly headers?: Readonly<Record<string, string>>
 }
 
+/** One start of the API server: everything that a restart forgets. */
+export interface Run {
+  readonly registry: Registry
+  readonly metrics: Metrics
+  readonly usesKms: boolean
+}
+
 /** Answers an authenticated and authorized request. Throws `StatusError`. */
-export async function handle(request: ApiRequest, registry: Registry, metrics: Metrics): Promise<ApiResponse> {
+export async function handle(request: ApiRequest, run: Run): Promise<ApiResponse> {
   const { info } = request
-  if (info.plural === '') return handlePath(info, metrics)
+  if (info.plural === '') return handlePath(info, run)
   if (info.plural === 'selfsubjectaccessreviews' && info.group === 'authorization.k8s.io') return reviewAccess(request)
   const resource = resourceOf(info)
   if (resource === undefined || info.subresource !== '') throw unknownResource()
-  return handleResource(resource, request, registry)
+  return handleResource(resource, request, run.registry)
 }
 
 async function handleResource(resource: Resource, request: ApiRequest, registry: Registry): Promise<ApiResponse> {
@@ -99,18 +106,22 @@ async function list(
   return json(200, representList(resource, found, form, parameter('includeObject')))
 }
 
-function handlePath(info: RequestInfo, metrics: Metrics): ApiResponse {
+function handlePath(info: RequestInfo, run: Run): ApiResponse {
   switch (info.path) {
     case '/version':
       return json(200, version)
     case '/readyz':
     case '/livez':
     case '/healthz':
+      return text(200, 'ok')
     case '/readyz/kms-providers':
     case '/healthz/kms-providers':
-      return text(200, 'ok')
+      return run.usesKms ? text(200, 'ok') : text(404, '404 page not found\n')
     case '/metrics':
-      return { ...text(200, metrics.text()), contentType: 'text/plain; version=0.0.4; charset=utf-8; escaping=underscores' }
+      return {
+        ...text(200, run.metrics.text()),
+        contentType: 'text/plain; version=0.0.4; charset=utf-8; escaping=underscores'
+      }
     default:
       return text(404, '404 page not found\n')
   }

@@ -1,4 +1,9 @@
-import { createServer as createHttpServer, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http'
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type ServerResponse
+} from 'node:http'
 import {
   constants,
   performServerHandshake,
@@ -19,8 +24,8 @@ export interface Incoming {
   /** As Go's `Header.Get`: the first where a header came several times, empty where it did not. */
   header(name: 'authorization' | 'accept' | 'content-type'): string
   readonly body: string
-  /** Whom the client certificate names; undefined without one that the authority signed. */
-  readonly certificateUser: KubernetesUser | undefined
+  /** Whom the client certificate names; `untrusted` where the authority did not sign it. */
+  readonly certificate: ClientCertificate
   respond(answer: Outgoing): void
   /** Announces the whole body and sends half of it. */
   respondInPart(answer: Outgoing): void
@@ -49,27 +54,45 @@ export interface ListenerOptions {
   readonly clientAuthority: string
 }
 
+export type ClientCertificate = KubernetesUser | 'untrusted' | undefined
+
 type Handler = (incoming: Incoming) => void
-type Transport = Omit<Incoming, 'method' | 'url' | 'header' | 'body' | 'certificateUser'>
+type Transport = Omit<Incoming, 'method' | 'url' | 'header' | 'body' | 'certificate'>
 
 /** As `--http2-max-streams-per-connection` is unless set. */
 const settings = { maxConcurrentStreams: 100 }
 
 export async function listen(options: ListenerOptions, handler: Handler): Promise<Listener> {
-  const users = new WeakMap<object, KubernetesUser | undefined>()
+  const certificates = new WeakMap<object, ClientCertificate>()
   const sockets = new Set<TLSSocket>()
   const sessions = new Set<ServerHttp2Session>()
 
   const http1 = createHttpServer((request, response) => {
-    receive(request, request.headers, request.method, request.url, users.get(request.socket), http1Transport(request, response), handler)
+    receive(
+      request,
+      request.headers,
+      request.method,
+      request.url,
+      certificates.get(request.socket),
+      http1Transport(request, response),
+      handler
+    )
   })
-  const startHttp2 = (socket: TLSSocket, user: KubernetesUser | undefined): void => {
+  const startHttp2 = (socket: TLSSocket, certificate: ClientCertificate): void => {
     const session = performServerHandshake(socket, { settings })
     sessions.add(session)
     session.on('close', () => sessions.delete(session))
     session.on('error', () => session.destroy())
     session.on('stream', (stream, headers) => {
-      receive(stream, headers, headers[':method'], headers[':path'], user, http2Transport(stream, session), handler)
+      receive(
+        stream,
+        headers,
+        headers[':method'],
+        headers[':path'],
+        certificate,
+        http2Transport(stream, session),
+        handler
+      )
     })
   }
   const server = createTlsServer(
@@ -85,9 +108,9 @@ export async function listen(options: ListenerOptions, handler: Handler): Promis
       sockets.add(socket)
       socket.on('close', () => sockets.delete(socket))
       socket.on('error', () => socket.destroy())
-      const user = userOf(socket)
-      users.set(socket, user)
-      if (socket.alpnProtocol === 'h2') startHttp2(socket, user)
+      const certificate = certificateOf(socket)
+      certificates.set(socket, certificate)
+      if (socket.alpnProtocol === 'h2') startHttp2(socket, certificate)
       else http1.emit('connection', socket)
     }
   )
@@ -116,7 +139,7 @@ function receive(
   headers: IncomingHttpHeaders,
   method = 'GET',
   url = '/',
-  certificateUser: KubernetesUser | undefined,
+  certificate: ClientCertificate,
   transport: Transport,
   handler: Handler
 ): void {
@@ -129,7 +152,7 @@ function receive(
       url,
       header: (name) => headers[name] ?? '',
       body: Buffer.concat(chunks).toString(),
-      certificateUser,
+      certificate,
       ...transport
     })
   })
@@ -169,14 +192,16 @@ function http2Transport(stream: ServerHttp2Stream, session: ServerHttp2Session):
     respondInPart(answer) {
       const whole = Buffer.from(answer.body)
       if (respond(answer, whole.length)) stream.write(half(whole))
-      setTimeout(() => stream.close(constants.NGHTTP2_INTERNAL_ERROR), halfWayMs)
+      setTimeout(() => stream.destroy(new Error('the answer is to break off here')), halfWayMs)
     },
     reset: () => session.destroy(undefined, constants.NGHTTP2_CONNECT_ERROR),
     refuse: () => stream.close(constants.NGHTTP2_REFUSED_STREAM),
     goAway(processed) {
-      const { id = 1 } = stream
-      session.goaway(constants.NGHTTP2_NO_ERROR, processed ? id : Math.max(id - 2, 0))
-      if (!processed) stream.close(constants.NGHTTP2_REFUSED_STREAM)
+      if (!processed) {
+        session.goaway(constants.NGHTTP2_NO_ERROR, (stream.id ?? 1) - 2)
+        stream.close(constants.NGHTTP2_REFUSED_STREAM)
+      }
+      // Announces the end by itself, and lets what is under way come to its own.
       session.close()
     }
   }
@@ -184,12 +209,11 @@ function http2Transport(stream: ServerHttp2Stream, session: ServerHttp2Session):
 
 const half = (body: Buffer): Buffer => body.subarray(0, body.length >>> 1)
 
-/** The user of a client certificate: the common name, and the organizations as groups. */
-function userOf(socket: TLSSocket): KubernetesUser | undefined {
-  if (!socket.authorized) return undefined
-  const certificate: Partial<DetailedPeerCertificate> = socket.getPeerCertificate()
-  const { CN, O } = certificate.subject ?? {}
-  if (CN === undefined) return undefined
-  const organizations: readonly string[] = O === undefined ? [] : [O].flat()
-  return { username: [CN].flat()[0] ?? '', groups: [...organizations, 'system:authenticated'] }
+/** The common name is the user's, the organizations are the groups. */
+function certificateOf(socket: TLSSocket): ClientCertificate {
+  const { subject }: Partial<DetailedPeerCertificate> = socket.getPeerCertificate()
+  if (subject === undefined) return undefined
+  if (!socket.authorized) return 'untrusted'
+  const { CN, O = [] }: Partial<typeof subject> = subject
+  return { username: [CN].flat()[0] ?? '', groups: [O].flat() }
 }

@@ -19,7 +19,9 @@ export function applyPatch(object: Fields, contentType: string, body: string): F
   }
   if (!isFields(patch)) {
     const type = Array.isArray(patch) ? 'array' : typeof patch
-    throw badRequest(`error decoding patch: json: cannot unmarshal ${type} into Go value of type map[string]interface {}`)
+    throw badRequest(
+      `error decoding patch: json: cannot unmarshal ${type} into Go value of type map[string]interface {}`
+    )
   }
   return merge(object, patch)
 }
@@ -28,14 +30,14 @@ export function applyPatch(object: Fields, contentType: string, body: string): F
 export function merge(target: Fields, patch: Fields): Fields {
   const names = Object.keys(patch)
   if (names.length === 0) return target
-  const merged: Record<string, unknown> = { ...target }
+  const merged = new Map(Object.entries(target))
   for (const name of names) {
     const value = patch[name]
-    const present = merged[name]
-    if (value === null) delete merged[name]
-    else merged[name] = isFields(value) ? merge(isFields(present) ? present : {}, value) : value
+    const present = merged.get(name)
+    if (value === null) merged.delete(name)
+    else merged.set(name, isFields(value) ? merge(isFields(present) ? present : {}, value) : value)
   }
-  return merged
+  return Object.fromEntries(merged)
 }
 
 function parse(body: string): unknown {

@@ -3,7 +3,15 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { decodeContinue, encodeContinue } from './continue.ts'
 import { TransformError, type Transformer } from './encryption/transformer.ts'
 import type { Etcd, KeyValue } from './etcd.ts'
-import { canonical, fieldsOf, isFields, stringOf, type Fields, type KubernetesObject, type ObjectMeta } from './objects.ts'
+import {
+  canonical,
+  fieldsOf,
+  isFields,
+  stringOf,
+  type Fields,
+  type KubernetesObject,
+  type ObjectMeta
+} from './objects.ts'
 import { applyPatch } from './patch.ts'
 import type { Resource } from './resources/resource.ts'
 import { namespaces } from './resources/namespaces.ts'
@@ -129,7 +137,12 @@ export class Registry {
     }
   }
 
-  async create(resource: Resource, namespace: string, body: Fields, { dryRun }: WriteOptions): Promise<KubernetesObject> {
+  async create(
+    resource: Resource,
+    namespace: string,
+    body: Fields,
+    { dryRun }: WriteOptions
+  ): Promise<KubernetesObject> {
     const given = this.#decodeBody(resource, namespace, body)
     const name = given.metadata.name === '' ? generatedName(given.metadata) : given.metadata.name
     if (name === '') throw invalid(resource, '', [nameRequired])
@@ -203,17 +216,18 @@ export class Registry {
     const { resource, name } = place
     const { object, modRevision } = await this.#read(place)
     const preconditions = fieldsOf(body['preconditions'])
-    const { uid, resourceVersion } = { uid: preconditions['uid'], resourceVersion: preconditions['resourceVersion'] }
+    const uid = stringOf(preconditions['uid'])
+    const resourceVersion = stringOf(preconditions['resourceVersion'])
     // kube-apiserver names the kind here, not the resource.
     const kind = { ...resource, plural: resource.group === '' ? resource.plural : resource.kind }
     if (uid !== undefined && uid !== object.metadata.uid) {
-      throw conflict(kind, name, preconditionFailed(String(uid), object.metadata.uid))
+      throw conflict(kind, name, preconditionFailed(uid, object.metadata.uid))
     }
     if (resourceVersion !== undefined && resourceVersion !== String(modRevision)) {
       throw conflict(
         kind,
         name,
-        `the ResourceVersion in the precondition (${String(resourceVersion)}) does not match the ResourceVersion in record ` +
+        `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record ` +
           `(${modRevision}). The object might have been modified`
       )
     }
@@ -263,7 +277,9 @@ export class Registry {
       const expected = changed.metadata.resourceVersion ?? ''
       if (expected !== '' && expected !== String(existing.modRevision)) throw conflict(resource, name)
       const updated =
-        changed === existing.object ? changed : { ...changed, metadata: kept(changed.metadata, existing.object.metadata) }
+        changed === existing.object
+          ? changed
+          : { ...changed, metadata: kept(changed.metadata, existing.object.metadata) }
       this.#admit(place)
       const causes = [
         ...metadataCauses(changed.metadata, existing.object.metadata),
@@ -292,7 +308,9 @@ export class Registry {
       read = resource.encrypted ? await this.#encrypted.fromStorage(value, key) : { plaintext: value, stale: false }
     } catch (error) {
       if (!(error instanceof TransformError)) throw error
-      throw internalError(verb === 'get' ? error.message : `unable to transform key ${JSON.stringify(key)}: ${error.message}`)
+      throw internalError(
+        verb === 'get' ? error.message : `unable to transform key ${JSON.stringify(key)}: ${error.message}`
+      )
     }
     const { plaintext, stale } = read
     const text = Buffer.from(plaintext.buffer, plaintext.byteOffset, plaintext.length).toString()

@@ -24,7 +24,12 @@ export function representObject(
   }
 }
 
-export function representList(resource: Resource, { items, metadata }: List, form: Form, includeObject: string): object {
+export function representList(
+  resource: Resource,
+  { items, metadata }: List,
+  form: Form,
+  includeObject: string
+): object {
   switch (form.as) {
     case '':
       return { kind: `${resource.kind}List`, apiVersion: resource.apiVersion, metadata, items: items.map(withoutType) }

@@ -32,7 +32,8 @@ export function parseRequest(method: string, url: string): RequestInfo {
   const [path = '/', search = ''] = splitOnce(url, '?')
   const query = new URLSearchParams(search)
   const root = roots.find((candidate) => path.startsWith(candidate))
-  const about = root === undefined ? { plural: '', namespace: '', name: '', subresource: '' } : place(path.slice(root.length))
+  const about =
+    root === undefined ? { plural: '', namespace: '', name: '', subresource: '' } : place(path.slice(root.length))
   return {
     method,
     path,
@@ -51,7 +52,12 @@ function place(path: string): Pick<RequestInfo, 'plural' | 'namespace' | 'name' 
   }
   // As in kube-apiserver, a namespace lies within itself.
   const namespace = first === 'namespaces' ? second : ''
-  return { plural: first, namespace, name: second, subresource: [third, ...rest].filter((part) => part !== '').join('/') }
+  return {
+    plural: first,
+    namespace,
+    name: second,
+    subresource: [third, ...rest].filter((part) => part !== '').join('/')
+  }
 }
 
 function verbOf(method: string, named: boolean): string {

@@ -26,7 +26,8 @@ function requirements(selector: string): readonly Requirement[] {
 }
 
 function requirement(text: string): Requirement {
-  const [, negation = '', key = '', operator = '', value = ''] = /^(!?)([^=!\s]+)\s*(?:(!=|==?)\s*(.*))?$/.exec(text) ?? []
+  const [, negation = '', key = '', operator = '', value = ''] =
+    /^(!?)([^=!\s]+)\s*(?:(!=|==?)\s*(.*))?$/.exec(text) ?? []
   if (key === '') throw badRequest(`unable to parse requirement: ${text}`)
   if (operator === '') return (values) => (values[key] === undefined) === (negation === '!')
   return (values) => (values[key] === value) === (operator !== '!=')

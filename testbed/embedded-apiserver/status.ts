@@ -75,7 +75,12 @@ export const badRequest = (message: string): StatusError => new StatusError(400,
 
 export const unauthorized = (): StatusError => new StatusError(401, 'Unauthorized', 'Unauthorized')
 
-export const forbidden = (resource: ResourceName, name: string, message: string, causes?: readonly Cause[]): StatusError =>
+export const forbidden = (
+  resource: ResourceName,
+  name: string,
+  message: string,
+  causes?: readonly Cause[]
+): StatusError =>
   new StatusError(
     403,
     'Forbidden',

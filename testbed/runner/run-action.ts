@@ -21,6 +21,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Cancels the step when aborted. */
   readonly cancel?: AbortSignal
+  /** Ends the process at once when aborted, as a machine that is lost. */
+  readonly kill?: AbortSignal
   /** Called with every line that the action prints, as it comes. */
   readonly onLine?: (line: string) => void
   readonly bundle?: string
@@ -99,7 +101,7 @@ async function defaults(): Promise<Record<string, string>> {
 }
 
 async function execute(
-  { cancel, onLine, bundle = BUNDLE }: RunOptions,
+  { cancel, kill, onLine, bundle = BUNDLE }: RunOptions,
   env: Readonly<Record<string, string>>
 ): Promise<{ readonly exitCode: number | null; readonly log: string }> {
   const child = spawn(process.execPath, [bundle], { env, stdio: ['ignore', 'pipe', 'pipe'] })
@@ -122,6 +124,11 @@ async function execute(
   }
   if (cancel?.aborted === true) interrupt()
   else cancel?.addEventListener('abort', interrupt, { once: true })
+  const end = (): void => {
+    child.kill('SIGKILL')
+  }
+  kill?.addEventListener('abort', end, { once: true })
+  process.once('exit', end)
   try {
     const exitCode = await new Promise<number | null>((resolve, reject) => {
       child.once('error', reject)
@@ -130,6 +137,8 @@ async function execute(
     return { exitCode, log }
   } finally {
     cancel?.removeEventListener('abort', interrupt)
+    kill?.removeEventListener('abort', end)
+    process.removeListener('exit', end)
     timers.forEach(clearTimeout)
   }
 }

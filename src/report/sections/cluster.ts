@@ -9,19 +9,15 @@ export const clusterSection: Section = ({ before, after }, { limits }) => {
   const [from, to] = [before ?? after, after ?? before]
   if (from === undefined || to === undefined) return ''
   const rows = compare(propertiesOf(from), propertiesOf(to))
-  if (rows.every(({ changed }) => !changed))
-    return details('Security profile of the cluster', profileTable(rows, limits))
+  const unchanged = rows.every(({ changed }) => !changed)
+  if (unchanged) return details('Security profile of the cluster', profileTable(rows, limits))
   const telling = rows.filter(({ path, changed }) => changed || isKms(path))
   const others = rows.filter((row) => !telling.includes(row))
+  const title = `${plural(others.length, 'other property', 'other properties')}, unchanged`
   return blocks(
     '#### Cluster before and after',
     comparisonTable(telling, limits),
-    others.length === 0
-      ? ''
-      : details(
-          `${plural(others.length, 'other property').replace(/ys$/, 'ies')}, unchanged`,
-          profileTable(others, limits)
-        )
+    others.length === 0 ? '' : details(title, profileTable(others, limits))
   )
 }
 
@@ -82,7 +78,6 @@ function profileTable(rows: readonly Row[], limits: Limits): string {
 
 function show(value: Json | undefined, limits: Limits): string {
   if (isNothing(value)) return '–'
-  if (typeof value === 'string')
-    return /^https:\/\/[^/]+\/keys\//.test(value) ? keyCode(value) : code(clip(value, limits.cell))
-  return code(clip(JSON.stringify(value), limits.cell))
+  if (typeof value !== 'string') return code(clip(JSON.stringify(value), limits.cell))
+  return value.startsWith('https://') && value.includes('/keys/') ? keyCode(value) : code(clip(value, limits.cell))
 }

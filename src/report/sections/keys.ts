@@ -11,23 +11,24 @@ const STATE: Readonly<Record<KeyAdvice['state'], string>> = {
   'may-be-retired': 'May be retired'
 }
 
-/** What is to become of each key version, with its whole url: everywhere else it is shown in short. */
+/** What is to become of each key version, with its whole url: elsewhere it is shown in short. */
 export const keysSection: Section = (report, { limits }) => {
   const advised = report.keys
     .slice(0, limits.rows)
-    .map(({ keyId, state, sentence }) =>
-      entry(`${bold(STATE[state])} ${keyCode(keyId)}: ${prose(clip(sentence, limits.message))}`, keyId)
-    )
-  const seen = unadvisedKeys(report).map((keyId) => entry(keyCode(keyId), keyId))
-  if (advised.length + seen.length === 0) return ''
-  return blocks('#### Key versions', [...advised, ...seen].join('\n'), leftOut(report.keys.length, advised.length))
+    .map(({ keyId, state, sentence }) => entry(keyId, STATE[state], prose(clip(sentence, limits.message))))
+  const inUse = report.after ?? report.before
+  const others = unadvisedKeys(report).map((keyId) =>
+    entry(keyId, inUse !== undefined && sameKeyVersion(keyIdOf(inUse.kms), keyId) ? 'In use' : 'Before')
+  )
+  if (advised.length + others.length === 0) return ''
+  return blocks('#### Key versions', [...advised, ...others].join('\n'), leftOut(report.keys.length, advised.length))
 }
 
-function entry(line: string, keyId: string): string {
-  return `- ${line}<br>${code(keyId)}`
+function entry(keyId: string, label: string, sentence?: string): string {
+  return `- ${bold(label)} ${keyCode(keyId)}${sentence === undefined ? '' : `: ${sentence}`}<br>${code(keyId)}`
 }
 
-/** Key versions of the cluster, before and after, that no advice speaks of. */
+/** Key versions of the cluster, after and before, that no advice speaks of. */
 export function unadvisedKeys({ before, after, keys }: RunReport): readonly string[] {
   const seen = [after, before].flatMap((snapshot) => (snapshot === undefined ? [] : (keyIdOf(snapshot.kms) ?? [])))
   return seen.filter(

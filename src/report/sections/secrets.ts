@@ -36,13 +36,8 @@ export const namespacesSection: Section = ({ proofs }, { limits }) => {
   const title = titled(proofs).at(-1)?.title
   if (all.length === 0 || title === undefined) return ''
   const rows = all.slice(0, limits.namespaces).map(({ namespace, counts }) => ({ title: code(namespace), counts }))
-  const part = (some: readonly CountsRow[]): string =>
-    countsTable(
-      'Namespace',
-      some,
-      [],
-      all.map(({ counts }) => counts)
-    )
+  const everyCount = all.map(({ counts }) => counts)
+  const part = (some: readonly CountsRow[]): string => countsTable('Namespace', some, [], everyCount)
   const rest = leftOut(all.length, rows.length)
   // Where nothing happened there is nothing to look for.
   const quiet = all.every(({ counts }) => counts.reEncrypted === 0 && counts.failed === 0)
@@ -67,9 +62,8 @@ export const passesSection: Section = ({ proofs }, { limits }) => {
     }))
   )
   if (rows.length === 0) return ''
-  const [count, time] = passesAndTime(proofs)
   return details(
-    `${String(count)} ${rows.length === 1 ? 'pass' : 'passes'}, ${String(time)}`,
+    `${plural(rows.length, 'pass', 'passes')}, ${timeOf(proofs)}`,
     blocks(countsTable('Pass', rows.slice(-limits.rows), ['Time']), leftOut(rows.length, limits.rows))
   )
 }
@@ -100,8 +94,12 @@ function titled(proofs: readonly ProofReport[]): readonly { readonly title: stri
 }
 
 function passesAndTime(proofs: readonly ProofReport[]): readonly string[] {
+  return [formatNumber(proofs.flatMap(({ passes }) => passes).length), timeOf(proofs)]
+}
+
+function timeOf(proofs: readonly ProofReport[]): string {
   const passes = proofs.flatMap((proof) => proof.passes)
-  return [formatNumber(passes.length), formatDuration(passes.reduce((all, { durationMs }) => all + durationMs, 0))]
+  return formatDuration(passes.reduce((all, { durationMs }) => all + durationMs, 0))
 }
 
 function sum(all: readonly SecretCounts[]): SecretCounts {

@@ -17,12 +17,7 @@ const annotations = {
 const hashOf = (keyId: string): string => createHash('sha256').update(keyId).digest('hex')
 
 /** One KMS v2 provider: one seed for all writes, wrapped by Key Vault once, when the API server starts. */
-export async function kmsV2(
-  name: string,
-  keyId: string,
-  vault: KeyOperations,
-  metrics: Metrics
-): Promise<Transformer> {
+export async function kmsV2(name: string, keyId: string, vault: KeyOperations, metrics: Metrics): Promise<Transformer> {
   const prefix = `k8s:enc:kms:v2:${name}:`
   const keyIdHash = hashOf(keyId)
   const source = randomBytes(32)

@@ -13,11 +13,7 @@ export const configMaps: Resource = {
   createOnUpdate: false,
   unconditionalUpdate: true,
   fields: ['immutable', 'data', 'binaryData'],
-  columns: [
-    nameColumn,
-    { name: 'Data', format: '', description: 'Data contains the configuration data.' },
-    ageColumn
-  ],
+  columns: [nameColumn, { name: 'Data', format: '', description: 'Data contains the configuration data.' }, ageColumn],
   cells: (map) => [
     map.metadata.name,
     Object.keys(fieldsOf(map['data'])).length + Object.keys(fieldsOf(map['binaryData'])).length,

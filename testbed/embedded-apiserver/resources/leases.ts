@@ -14,7 +14,11 @@ export const leases: Resource = {
   fields: ['spec'],
   columns: [
     nameColumn,
-    { name: 'Holder', format: '', description: 'holderIdentity contains the identity of the holder of a current lease.' },
+    {
+      name: 'Holder',
+      format: '',
+      description: 'holderIdentity contains the identity of the holder of a current lease.'
+    },
     ageColumn
   ],
   cells: (lease) => [lease.metadata.name, fieldsOf(lease['spec'])['holderIdentity'] ?? null, age(lease.metadata)],
@@ -42,12 +46,13 @@ function prepare(lease: KubernetesObject): KubernetesObject {
   const given = fieldsOf(lease['spec'])
   const spec: Record<string, unknown> = {}
   for (const name of specFields) if (given[name] !== undefined && given[name] !== null) spec[name] = given[name]
-  for (const name of ['acquireTime', 'renewTime']) if (spec[name] !== undefined) assertMicroTime(String(spec[name]))
+  for (const name of ['acquireTime', 'renewTime']) assertMicroTime(spec[name])
   return { ...lease, spec }
 }
 
 /** A MicroTime has six decimals, no more and no fewer. Throws Go's own words. */
-function assertMicroTime(text: string): void {
+function assertMicroTime(text: unknown): void {
+  if (typeof text !== 'string') return
   const seconds = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/.exec(text)?.[0]
   const rest = seconds === undefined ? text : text.slice(seconds.length)
   if (seconds !== undefined && /^\.\d{6}(Z|[+-]\d\d:\d\d)$/.test(rest)) return

@@ -1,4 +1,4 @@
-import { fieldsOf, type KubernetesObject } from '../objects.ts'
+import { fieldsOf, stringOf, type KubernetesObject } from '../objects.ts'
 import { age, ageColumn, nameColumn } from '../table.ts'
 import type { Resource } from './resource.ts'
 
@@ -28,7 +28,7 @@ export const namespaces: Resource = {
   ],
   prepare,
   validate: () => [],
-  selectable: (namespace) => ({ 'status.phase': String(fieldsOf(namespace['status'])['phase'] ?? 'Active') })
+  selectable: (namespace) => ({ 'status.phase': stringOf(fieldsOf(namespace['status'])['phase']) ?? 'Active' })
 }
 
 function prepare(namespace: KubernetesObject): KubernetesObject {

@@ -51,7 +51,7 @@ function prepare(secret: KubernetesObject): KubernetesObject {
     data[name] = Buffer.from(String(text)).toString('base64')
   }
   const type = stringOf(stored['type']) ?? ''
-  return { ...stored, data, type: type === '' ? 'Opaque' : type } as KubernetesObject
+  return { ...stored, data, type: type === '' ? 'Opaque' : type }
 }
 
 /** Throws Go's own words. */
@@ -112,7 +112,9 @@ function sameData(a: object, b: object): boolean {
 function sizeCauses(data: object): readonly Cause[] {
   const size = Object.values(data).reduce<number>((sum, value) => sum + Buffer.byteLength(String(value), 'base64'), 0)
   if (size <= maximumSize) return []
-  return [{ reason: 'FieldValueTooLong', message: `Too long: may not be more than ${maximumSize} bytes`, field: 'data' }]
+  return [
+    { reason: 'FieldValueTooLong', message: `Too long: may not be more than ${maximumSize} bytes`, field: 'data' }
+  ]
 }
 
 function typeCauses(type: string, data: Readonly<Record<string, unknown>>): readonly Cause[] {

@@ -1,19 +1,11 @@
-/** Types are stripped only: tsc checks them, and modules stay ES modules. */
-const transform = {
-  '^.+\\.ts$': [
-    '@swc/jest',
-    { jsc: { parser: { syntax: 'typescript' }, target: 'es2024' }, module: { type: 'es6' }, sourceMaps: 'inline' }
-  ]
-}
-
 /** One suite: files whose tests need the same things of a machine. Its time limit is in the npm script of its name. */
-function suite(displayName, ...patterns) {
+function suite(displayName: string, ...patterns: readonly string[]) {
   return {
     displayName,
     testMatch: patterns.map((pattern) => `<rootDir>/test/${pattern}.test.ts`),
     extensionsToTreatAsEsm: ['.ts'],
     modulePathIgnorePatterns: ['<rootDir>/out/'],
-    transform
+    transform: { '\\.ts$': '<rootDir>/test/strip-types.ts' }
   }
 }
 
