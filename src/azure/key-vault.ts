@@ -1,5 +1,5 @@
 import type { TokenCredential } from '@azure/core-auth'
-import type { HttpClient } from '@azure/core-rest-pipeline'
+import { RestError, type HttpClient, type PipelinePolicy } from '@azure/core-rest-pipeline'
 import { KeyClient, type KeyProperties as SdkKeyProperties } from '@azure/keyvault-keys'
 import { ActionError } from '../errors.ts'
 import { parseKeyId, type KeyVersion } from '../model/key-id.ts'
@@ -12,6 +12,19 @@ import { USER_AGENT } from './user-agent.ts'
 
 /** Old enough for every cloud; it can rotate. */
 const API_VERSION = '7.4'
+
+/** A vault whose name leads nowhere is told of within some 15 s. */
+const MAX_RETRIES = 4
+
+/** The SDK fails on an error without Key Vault's body, such as a proxy's on the way: that is no answer of the vault. */
+const answeredByTheService: PipelinePolicy = {
+  name: 'answeredByTheServicePolicy',
+  async sendRequest(request, next) {
+    const response = await next(request)
+    if (response.status < 400 || /^\s*\{/.test(response.bodyAsText ?? '')) return response
+    throw new RestError(`HTTP status ${String(response.status)}`, { code: `HTTP status ${String(response.status)}` })
+  }
+}
 
 /** The data plane of Key Vault. Every method throws ActionError for failures other than those it returns. */
 export interface KeyVault {
@@ -42,8 +55,13 @@ export function createKeyVault(
       userAgentOptions: { userAgentPrefix: USER_AGENT },
       retryOptions: { maxRetries: 0 },
       additionalPolicies: [
+        { policy: answeredByTheService, position: 'perCall' },
         {
-          policy: transientRetryPolicy({ mayRepeat: (request) => request.method === 'GET', ...retries }),
+          policy: transientRetryPolicy({
+            mayRepeat: (request) => request.method === 'GET',
+            maxRetries: MAX_RETRIES,
+            ...retries
+          }),
           position: 'perRetry'
         }
       ],

@@ -26,6 +26,7 @@ export interface RetryPolicyOptions {
   readonly pause?: Pause
   /** For one attempt, in milliseconds. */
   readonly attemptTimeout?: number
+  readonly maxRetries?: number
 }
 
 /**
@@ -44,7 +45,7 @@ export function transientRetryPolicy(options: RetryPolicyOptions): PipelinePolic
         request.abortSignal = signal === undefined ? limit : AbortSignal.any([signal, limit])
         const attempt = await next(request).then(ofResponse, ofError)
         signal?.throwIfAborted()
-        if (retry === MAX_RETRIES || !isTransient(attempt) || !(isUntouched(attempt) || options.mayRepeat(request))) {
+        if (retry === (options.maxRetries ?? MAX_RETRIES) || !isTransient(attempt) || !(isUntouched(attempt) || options.mayRepeat(request))) {
           if ('response' in attempt) return attempt.response
           throw attempt.error
         }

@@ -30,7 +30,8 @@ export class AdaptiveLimit {
 
   /** Requests that were under way together fail together: that counts once. */
   onFailure(failure: Failure): void {
-    if (failure instanceof TransportError ? failure.code !== 'ETIMEDOUT' : ![429, 503, 504].includes(failure.status)) return
+    if (failure instanceof TransportError ? failure.code !== 'ETIMEDOUT' : ![429, 503, 504].includes(failure.status))
+      return
     const now = this.#now()
     if (now - this.#lastCut < 1000) return
     this.#lastCut = now

@@ -89,7 +89,10 @@ export class Api {
   }
 
   unauthorized(answer: HttpAnswer): ActionError {
-    return new ActionError('kubernetes-unauthorized', `${this.#address} did not accept the credential: ${reasonOf(answer)}`)
+    return new ActionError(
+      'kubernetes-unauthorized',
+      `${this.#address} did not accept the credential: ${reasonOf(answer)}`
+    )
   }
 
   unreachable(failure: Failure): ActionError {

@@ -179,9 +179,8 @@ function currentContext(document: JsonObject) {
 
 /** client-node reads `token-file`, which kubectl does not write, and not `tokenFile`, which it does. */
 function rawUserOf(document: JsonObject, name: string): JsonObject {
-  const users = Array.isArray(document['users']) ? document['users'] : []
-  const entry = users.find((candidate) => isJsonObject(candidate) && candidate['name'] === name)
-  const user = isJsonObject(entry) ? entry['user'] : undefined
+  const users: unknown[] = Array.isArray(document['users']) ? document['users'] : []
+  const user = users.filter(isJsonObject).find((entry) => entry['name'] === name)?.['user']
   return isJsonObject(user) ? user : {}
 }
 

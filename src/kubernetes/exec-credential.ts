@@ -126,7 +126,11 @@ function exitOf(error: unknown): string {
 }
 
 function failed(plugin: ExecPlugin, problem: string): ActionError {
-  return new ActionError('kubeconfig-invalid', `The exec plugin of user "${plugin.user}" gave no credential: ${problem}.`, {
-    fix: 'Run `kubectl get --raw /version` with this kubeconfig in a step before, to see what the plugin says.'
-  })
+  return new ActionError(
+    'kubeconfig-invalid',
+    `The exec plugin of user "${plugin.user}" gave no credential: ${problem}.`,
+    {
+      fix: 'Run `kubectl get --raw /version` with this kubeconfig in a step before, to see what the plugin says.'
+    }
+  )
 }

@@ -32,7 +32,11 @@ export async function* listSecrets(api: Pick<Api, 'request'>, pageSize: number):
   }
 }
 
-async function* secretsOf(api: Pick<Api, 'request'>, namespace: string, pageSize: number): AsyncGenerator<SecretPage, void> {
+async function* secretsOf(
+  api: Pick<Api, 'request'>,
+  namespace: string,
+  pageSize: number
+): AsyncGenerator<SecretPage, void> {
   const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/secrets`
   const doing = `list the Secrets of namespace ${namespace}`
   for await (const { names, resourceVersion } of pages(api, path, pageSize, doing)) {
@@ -45,7 +49,12 @@ async function* secretsOf(api: Pick<Api, 'request'>, namespace: string, pageSize
  * name at the present state, which misses nothing that was there from the beginning.
  * Source: kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
  */
-async function* pages(api: Pick<Api, 'request'>, path: string, pageSize: number, doing: string): AsyncGenerator<NamePage, void> {
+async function* pages(
+  api: Pick<Api, 'request'>,
+  path: string,
+  pageSize: number,
+  doing: string
+): AsyncGenerator<NamePage, void> {
   let continueToken = ''
   let last = ''
   let expiries = 0

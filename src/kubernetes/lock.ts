@@ -27,7 +27,8 @@ export interface LockOptions {
 }
 
 const LEASE_SECONDS = 60
-const RELEASE_TIMEOUT = 10_000
+/** A cancelled job has 7.5 s before its runner grows impatient. */
+const RELEASE_TIMEOUT = 5_000
 const EXPLANATION = 'Held by the run of the GitHub Action aks-kms-etcd-encryption that is at work on this cluster.'
 
 /**
@@ -81,7 +82,8 @@ function keep(taken: JsonObject, duration: number, options: LockOptions): Lock {
         return
       }
       const present = await leases.read()
-      if (present === undefined || !isSameClaim(present, taken)) throw new TakenOver(textOf(specOf(present)['holderIdentity']))
+      if (present === undefined || !isSameClaim(present, taken))
+        throw new TakenOver(textOf(specOf(present)['holderIdentity']))
       lease = present
     }
   }
@@ -99,14 +101,14 @@ function keep(taken: JsonObject, duration: number, options: LockOptions): Lock {
         deadline = deadlineFrom(started, duration)
         wait = duration / 3
       } catch (error) {
-        if (released.signal.aborted) return
-        if (error instanceof TakenOver) return lost.abort(lostTo(namespace, error.holder))
-        if (Date.now() + pause >= deadline) return lost.abort(unrenewed(namespace, duration, error))
+        if (error instanceof TakenOver || Date.now() + pause >= deadline) throw error
         wait = pause
       }
     }
   }
-  const renewing = renewForever().catch(() => {})
+  const renewing = renewForever().catch((error: unknown) => {
+    if (!released.signal.aborted) lost.abort(lossOf(namespace, duration, error))
+  })
 
   return {
     lost: lost.signal,
@@ -123,7 +125,7 @@ function keep(taken: JsonObject, duration: number, options: LockOptions): Lock {
 
 /** Work ends somewhat before others may begin theirs. */
 function deadlineFrom(renewed: number, duration: number): number {
-  return renewed + (duration * 5) / 6
+  return renewed + Math.floor((duration * 5) / 6)
 }
 
 /**
@@ -234,18 +236,18 @@ function microTime(): string {
 }
 
 function held(namespace: string, holder: string, since: string): ActionError {
-  return new ActionError('lock-held', `${holder} is at work on this cluster since ${since} (Lease ${namespace}/${OBJECT_NAME}).`)
-}
-
-function lostTo(namespace: string, holder: string): ActionError {
-  const who = holder === '' ? 'Somebody removed' : `${holder} took`
-  return new ActionError('lock-lost', `${who} the Lease ${namespace}/${OBJECT_NAME} from this run.`)
-}
-
-function unrenewed(namespace: string, duration: number, cause: unknown): ActionError {
   return new ActionError(
-    'lock-lost',
-    `The Lease ${namespace}/${OBJECT_NAME} could not be renewed in time; it expires after ${duration / 1000} s.`,
-    { cause }
+    'lock-held',
+    `${holder} is at work on this cluster since ${since} (Lease ${namespace}/${OBJECT_NAME}).`
   )
+}
+
+function lossOf(namespace: string, duration: number, error: unknown): ActionError {
+  const name = `the Lease ${namespace}/${OBJECT_NAME}`
+  if (!(error instanceof TakenOver)) {
+    const message = `This run could not renew ${name} in time; it expires after ${duration / 1000} s.`
+    return new ActionError('lock-lost', message, { cause: error })
+  }
+  const who = error.holder === '' ? 'Somebody removed' : `${error.holder} took`
+  return new ActionError('lock-lost', `${who} ${name} from this run.`)
 }

@@ -59,13 +59,20 @@ export class RecordStore {
       if (answer.status < 300) return { forbidden: false }
       if (answer.status === 404 && configMap === undefined) throw namespaceMissing(this.#namespace)
       // 409: somebody wrote it meanwhile, or an earlier attempt of ours got through; 404: somebody deleted it.
-      if (answer.status !== 409 && answer.status !== 404) throw new ActionError('internal-error', refusalOf(doing, answer))
+      if (answer.status !== 409 && answer.status !== 404)
+        throw new ActionError('internal-error', refusalOf(doing, answer))
     }
-    throw new ActionError('internal-error', `Something else keeps writing the ConfigMap ${this.#namespace}/${OBJECT_NAME}.`)
+    throw new ActionError(
+      'internal-error',
+      `Something else keeps writing the ConfigMap ${this.#namespace}/${OBJECT_NAME}.`
+    )
   }
 
   async #get(doing: string): Promise<{ configMap: JsonObject | undefined; forbidden: boolean }> {
-    const answer = await this.#api.request({ method: 'GET', path: this.#path, headers: { accept: 'application/json' } }, { doing })
+    const answer = await this.#api.request(
+      { method: 'GET', path: this.#path, headers: { accept: 'application/json' } },
+      { doing }
+    )
     if (answer.status === 403) return { configMap: undefined, forbidden: true }
     if (answer.status === 404) return { configMap: undefined, forbidden: false }
     if (answer.status !== 200) throw new ActionError('internal-error', refusalOf(doing, answer))
@@ -108,7 +115,10 @@ export function formatRecord(record: ClusterRecord): Readonly<Record<string, str
 export function parseRecord(data: Json): { readonly record: ClusterRecord; readonly notes: readonly string[] } {
   if (!isJsonObject(data) || Object.keys(data).length === 0) return { record: EMPTY_RECORD, notes: [] }
   if (data['schemaVersion'] !== SCHEMA_VERSION) {
-    return { record: EMPTY_RECORD, notes: ['The record has another schemaVersion than this action writes, so it was not used.'] }
+    return {
+      record: EMPTY_RECORD,
+      notes: ['The record has another schemaVersion than this action writes, so it was not used.']
+    }
   }
   const text = (name: string) => (typeof data[name] === 'string' && data[name] !== '' ? data[name] : undefined)
   const goalText = text('goal')
@@ -122,7 +132,8 @@ export function parseRecord(data: Json): { readonly record: ClusterRecord; reado
       provedBy: text('provedBy'),
       goal
     },
-    notes: goalText !== undefined && goal === undefined ? ['The goal in the record can’t be read, so it was not used.'] : []
+    notes:
+      goalText !== undefined && goal === undefined ? ['The goal in the record can’t be read, so it was not used.'] : []
   }
 }
 

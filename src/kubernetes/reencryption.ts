@@ -1,7 +1,8 @@
 import { ActionError } from '../errors.ts'
+import { isJsonObject, type JsonObject } from '../model/json.ts'
 import type { SecretOutcome } from '../model/secrets.ts'
 import type { AdaptiveLimit } from './adaptive-limit.ts'
-import { reasonOf, refusalOf, shorten, statusOf, type Api } from './api.ts'
+import { reasonOf, refusalOf, shorten, statusOf, textOf, type Api } from './api.ts'
 import { listSecrets, type SecretPage } from './listing.ts'
 import { isLasting, isRetryable, type Failure } from './retry.ts'
 import { isNewer, readResourceVersion, TABLE_ONLY, WITHOUT_OBJECTS } from './table.ts'
@@ -106,12 +107,18 @@ function throwIfWhole(api: Api, result: Failure, namespace: string): void {
 /** Words of a 500 that speak of something that comes back: etcd, a webhook or the KMS plugin. */
 const PASSING = /timed? ?out|deadline exceeded|leader changed|connection re(fused|set)|unavailable|no endpoints/i
 
-function classify(result: HttpAnswer | TransportError): { permanence: 'permanent' | 'transient'; status: number; reason: string } {
+function classify(result: HttpAnswer | TransportError): {
+  permanence: 'permanent' | 'transient'
+  status: number
+  reason: string
+} {
   if (result instanceof TransportError) return { permanence: 'transient', status: 0, reason: result.code }
   const { status } = result
   const { reason, message, details } = statusOf(result)
   const passing =
-    status === 200 || status === 409 || (isRetryable(status) && (status !== 500 || reason === 'ServerTimeout' || PASSING.test(message)))
+    status === 200 ||
+    status === 409 ||
+    (isRetryable(status) && (status !== 500 || reason === 'ServerTimeout' || PASSING.test(message)))
   return {
     permanence: passing ? 'transient' : 'permanent',
     status,
@@ -120,7 +127,7 @@ function classify(result: HttpAnswer | TransportError): { permanence: 'permanent
   }
 }
 
-function causesOf(details: ReturnType<typeof statusOf>['details']): string {
-  const causes = Array.isArray(details['causes']) ? details['causes'] : []
-  return causes.map((cause: { field?: unknown; reason?: unknown }) => `${cause.field} ${cause.reason}`).join(', ')
+function causesOf(details: JsonObject): string {
+  const causes = Array.isArray(details['causes']) ? details['causes'].filter(isJsonObject) : []
+  return causes.map((cause) => `${textOf(cause['field'])} ${textOf(cause['reason'])}`).join(', ')
 }

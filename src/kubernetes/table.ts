@@ -26,7 +26,9 @@ export function readNames(answer: HttpAnswer): NamePage | undefined {
   const rows = table?.['rows'] ?? []
   if (table?.['kind'] !== 'Table' || !isJsonObject(metadata) || !Array.isArray(rows) || !Array.isArray(columns)) return
   const column = columns.findIndex((definition) => isJsonObject(definition) && definition['name'] === 'Name')
-  const names = rows.map((row) => (isJsonObject(row) && Array.isArray(row['cells']) ? textOf(row['cells'][column]) : ''))
+  const names = rows.map((row) =>
+    isJsonObject(row) && Array.isArray(row['cells']) ? textOf(row['cells'][column]) : ''
+  )
   const resourceVersion = textOf(metadata['resourceVersion'])
   if (names.includes('') || !isResourceVersion(resourceVersion)) return
   return { names, resourceVersion, continueToken: textOf(metadata['continue']) }

@@ -1,5 +1,5 @@
 import { request as httpRequest } from 'node:http'
-import { connect as connectHttp2, type ClientHttp2Session, type IncomingHttpHeaders } from 'node:http2'
+import { connect as connectHttp2, type ClientHttp2Session, type IncomingHttpHeaders, type Settings } from 'node:http2'
 import { request as httpsRequest } from 'node:https'
 import { isIP, type Socket } from 'node:net'
 import { connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls'
@@ -167,11 +167,13 @@ class Connection {
     return Infinity
   }
 
-  fail(error: TransportError): void {
-    this.usable = false
+  /** Ends all that is under way; the first error is the reason that everybody is told. */
+  fail(error: TransportError): TransportError {
     this.#error ??= error
+    this.usable = false
     this.#failed.abort()
     for (const exchange of this.#exchanges) exchange.fail(this.#error)
+    return this.#error
   }
 
   async exchange(prefix: string, request: HttpRequest, authorization: string | undefined): Promise<HttpAnswer> {
@@ -233,16 +235,13 @@ class Connection {
       // After GOAWAY the requests under way are still answered; those that are not fail by themselves.
       session.on('goaway', () => (this.usable = false))
       session.on('error', (error) => this.fail(toTransportError(error)))
-      session.on('remoteSettings', ({ maxConcurrentStreams }) => {
-        this.mostStreams = Math.min(MOST_STREAMS, maxConcurrentStreams ?? MOST_STREAMS)
-      })
       // Until its settings have come, nobody knows how many streams the server takes.
       await new Promise<void>((resolve, reject) => {
-        session.once('remoteSettings', () => resolve())
-        session.once('close', () => {
-          this.fail(new TransportError('ECONNRESET'))
-          reject(new TransportError('ECONNRESET'))
+        session.on('remoteSettings', (settings: Settings) => {
+          this.mostStreams = Math.min(MOST_STREAMS, settings.maxConcurrentStreams ?? MOST_STREAMS)
+          resolve()
         })
+        session.once('close', () => reject(this.fail(new TransportError('ECONNRESET'))))
         session.setTimeout(CONNECT_TIMEOUT, () => this.fail(new TransportError('ETIMEDOUT')))
       })
       session.setTimeout(0)
@@ -250,8 +249,7 @@ class Connection {
       this.#session = session
       return session
     } catch (error) {
-      this.fail(toTransportError(error))
-      throw this.#error
+      throw this.fail(toTransportError(error))
     }
   }
 }
@@ -332,7 +330,7 @@ function proxyAuthorization(proxy: URL): Record<string, string> {
 
 function toTransportError(error: unknown): TransportError {
   if (error instanceof TransportError) return error
-  const { code, message } = error instanceof Error ? (error as NodeJS.ErrnoException) : {}
+  const { code, message } = (error ?? {}) as Partial<NodeJS.ErrnoException>
   const http2Code = /NGHTTP2_\w+/.exec(message ?? '')?.[0]
   return new TransportError(http2Code ?? code ?? 'ECONNRESET', error)
 }

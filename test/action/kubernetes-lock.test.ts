@@ -38,9 +38,11 @@ interface Lease {
   readonly spec: Readonly<Record<string, unknown>>
 }
 const lease = async () => (await cluster.controlPlane.request('GET', PATH)).body as Lease
-const edit = (spec: object) => cluster.controlPlane.request('PATCH', PATH, { spec }, { 'content-type': 'application/merge-patch+json' })
+const edit = (spec: object) =>
+  cluster.controlPlane.request('PATCH', PATH, { spec }, { 'content-type': 'application/merge-patch+json' })
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
-const isUpdate = ({ verb, plural, user }: SeenRequest) => verb === 'update' && plural === 'leases' && user.username === 'runner'
+const isUpdate = ({ verb, plural, user }: SeenRequest) =>
+  verb === 'update' && plural === 'leases' && user.username === 'runner'
 
 function lostBy(lock: Lock): Promise<unknown> {
   return new Promise((resolve) => {
@@ -71,7 +73,10 @@ test('a Lease that names the holder, and is free for others after its release', 
 test('is renewed as long as it is held, and keeps others away, also of the same name', async () => {
   const lock = await acquire('run 1')
   const { renewTime } = (await lease()).spec
-  await expect(acquire('run 2')).rejects.toMatchObject({ code: 'lock-held', message: expect.stringMatching(/^run 1 .* since \d{4}-/) })
+  await expect(acquire('run 2')).rejects.toMatchObject({
+    code: 'lock-held',
+    message: expect.stringMatching(/^run 1 .* since \d{4}-/)
+  })
   await expect(acquire('run 1')).rejects.toMatchObject({ code: 'lock-held' })
   await pause(1500)
   const { spec } = await lease()
@@ -127,7 +132,12 @@ test('is lost when somebody deletes it', async () => {
 
 test('is not lost when somebody only labels it', async () => {
   const lock = await acquire('run 1')
-  await cluster.controlPlane.request('PATCH', PATH, { metadata: { labels: { seen: 'yes' } } }, { 'content-type': 'application/merge-patch+json' })
+  await cluster.controlPlane.request(
+    'PATCH',
+    PATH,
+    { metadata: { labels: { seen: 'yes' } } },
+    { 'content-type': 'application/merge-patch+json' }
+  )
   await pause(1200)
   expect(lock.lost.aborted).toBe(false)
   await lock.release()

@@ -38,7 +38,12 @@ test('is empty where there is none, and reads as it was written', async () => {
 test('says in the cluster what it is, and keeps what others put beside it', async () => {
   await store().write(record)
   const labels = { team: 'platform' }
-  await cluster.controlPlane.request('PATCH', PATH, { metadata: { labels } }, { 'content-type': 'application/merge-patch+json' })
+  await cluster.controlPlane.request(
+    'PATCH',
+    PATH,
+    { metadata: { labels } },
+    { 'content-type': 'application/merge-patch+json' }
+  )
   await store().write(record)
   expect(await configMap()).toMatchObject({
     metadata: {
@@ -54,7 +59,13 @@ test('is written although somebody writes it at the same time', async () => {
   cluster.controlPlane.faults.inject(
     {
       kind: 'meanwhile',
-      does: () => cluster.controlPlane.request('PATCH', PATH, { data: { provedBy: 'me' } }, { 'content-type': 'application/merge-patch+json' })
+      does: () =>
+        cluster.controlPlane.request(
+          'PATCH',
+          PATH,
+          { data: { provedBy: 'me' } },
+          { 'content-type': 'application/merge-patch+json' }
+        )
     },
     { when: ({ verb, user }) => verb === 'update' && user.username === 'runner' }
   )
@@ -82,5 +93,8 @@ test('that may not be read or written is no failure', async () => {
 })
 
 test('in a namespace that is not there', async () => {
-  await expect(store('nowhere').write(record)).rejects.toMatchObject({ code: 'input-invalid', message: expect.stringContaining('nowhere') })
+  await expect(store('nowhere').write(record)).rejects.toMatchObject({
+    code: 'input-invalid',
+    message: expect.stringContaining('nowhere')
+  })
 })

@@ -29,7 +29,11 @@ const start = async (...args: Parameters<typeof startEmbeddedCluster>) => {
 
 async function walk(api: Api = cluster.api(), pageSize?: number) {
   const outcomes: SecretOutcome[] = []
-  for await (const outcome of reencryptSecrets({ api, limit: new AdaptiveLimit(), ...(pageSize !== undefined && { pageSize }) })) {
+  for await (const outcome of reencryptSecrets({
+    api,
+    limit: new AdaptiveLimit(),
+    ...(pageSize !== undefined && { pageSize })
+  })) {
     outcomes.push(outcome)
   }
   return outcomes
@@ -46,16 +50,24 @@ const failuresOf = (outcomes: readonly SecretOutcome[]) => outcomes.filter((outc
 /** How many stored Secrets there are of each provider. */
 async function providers(): Promise<Record<string, number>> {
   const stored = await cluster.controlPlane.storedSecrets()
-  return stored.reduce<Record<string, number>>((counts, { provider }) => ({ ...counts, [provider]: (counts[provider] ?? 0) + 1 }), {})
+  return stored.reduce<Record<string, number>>(
+    (counts, { provider }) => ({ ...counts, [provider]: (counts[provider] ?? 0) + 1 }),
+    {}
+  )
 }
 
 const secretPath = (namespace: string, name: string) => `/api/v1/namespaces/${namespace}/secrets/${name}`
 
 async function rewrite(namespace: string, name: string, text: string): Promise<void> {
   const data = { value: Buffer.from(text).toString('base64') }
-  const { status } = await cluster.controlPlane.request('PATCH', secretPath(namespace, name), { data }, {
-    'content-type': 'application/merge-patch+json'
-  })
+  const { status } = await cluster.controlPlane.request(
+    'PATCH',
+    secretPath(namespace, name),
+    { data },
+    {
+      'content-type': 'application/merge-patch+json'
+    }
+  )
   expect(status).toBe(200)
 }
 
@@ -81,7 +93,8 @@ async function startForwarder(port: number) {
 
 const ofRunner = ({ user }: SeenRequest) => user.username === 'runner'
 const isPatch = (request: SeenRequest) => ofRunner(request) && request.verb === 'patch'
-const isSecretList = (request: SeenRequest) => ofRunner(request) && request.verb === 'list' && request.plural === 'secrets'
+const isSecretList = (request: SeenRequest) =>
+  ofRunner(request) && request.verb === 'list' && request.plural === 'secrets'
 
 describe('a walk', () => {
   test('re-encrypts every Secret after a change of key, each once, and the next finds nothing to do', async () => {
@@ -137,21 +150,28 @@ describe('a walk', () => {
   test('beside another writer loses none of its writes', async () => {
     await start(secretsOf({ one: 800 }))
     await cluster.controlPlane.roll(SECOND_KEY)
-    let walking = true
+    const walked = new AbortController()
     let writes = 0
-    const writer = (async () => {
-      for (; walking; writes++) await rewrite('one', `secret-${String((writes * 37) % 800).padStart(5, '0')}`, `written-${(writes * 37) % 800}`)
-    })()
+    const write = async () => {
+      for (; !walked.signal.aborted; writes++) {
+        const index = (writes * 37) % 800
+        await rewrite('one', `secret-${String(index).padStart(5, '0')}`, `written-${index}`)
+      }
+    }
+    const writing = write()
     const outcomes = await walk()
-    walking = false
-    await writer
+    walked.abort()
+    await writing
     const { reEncrypted, alreadyCurrent, ...rest } = count(outcomes)
     expect({ ...rest, settled: reEncrypted + alreadyCurrent }).toEqual({ total: 800, gone: 0, failed: 0, settled: 800 })
     expect(await providers()).toEqual({ [SECOND_PROVIDER]: 800 })
     expect(writes).toBeGreaterThan(20)
     for (let i = 0; i < 20; i++) {
       const index = (i * 37) % 800
-      const { body } = await cluster.controlPlane.request('GET', secretPath('one', `secret-${String(index).padStart(5, '0')}`))
+      const { body } = await cluster.controlPlane.request(
+        'GET',
+        secretPath('one', `secret-${String(index).padStart(5, '0')}`)
+      )
       expect(body).toMatchObject({ data: { value: Buffer.from(`written-${index}`).toString('base64') } })
     }
   })
@@ -201,7 +221,10 @@ describe('a walk', () => {
       { when: (request) => isPatch(request) && request.namespace === 'first' }
     )
     const outcomes = await walk()
-    expect(count(outcomes.filter(({ namespace }) => namespace === 'first'))).toMatchObject({ total: 100, alreadyCurrent: 100 })
+    expect(count(outcomes.filter(({ namespace }) => namespace === 'first'))).toMatchObject({
+      total: 100,
+      alreadyCurrent: 100
+    })
     expect(outcomes.filter(({ namespace }) => namespace === 'appeared')).toHaveLength(7)
     const second = count(outcomes.filter(({ namespace }) => namespace === 'second'))
     expect(second).toMatchObject({ failed: 0, reEncrypted: 0, total: second.gone + second.alreadyCurrent })
@@ -279,7 +302,7 @@ describe('lasting failures', () => {
     await faults.makeInvalid('one', 'secret-00010')
     // A list from etcd fails as a whole; one from the watch cache does not notice.
     faults.inject(
-      { kind: 'meanwhile', does: () => Promise.resolve(faults.corrupt('one', 'secret-00050')) },
+      { kind: 'meanwhile', does: async () => faults.corrupt('one', 'secret-00050') },
       { when: (request) => isPatch(request) && request.namespace === 'one' }
     )
     const outcomes = await walk()
@@ -302,7 +325,14 @@ describe('lasting failures', () => {
           status: 422,
           reason: expect.stringContaining('data[ssh-privatekey]')
         },
-        { kind: 'failed', namespace: 'one', name: 'secret-00050', permanence: 'permanent', status: 500, reason: expect.stringContaining('message authentication failed') }
+        {
+          kind: 'failed',
+          namespace: 'one',
+          name: 'secret-00050',
+          permanence: 'permanent',
+          status: 500,
+          reason: expect.stringContaining('message authentication failed')
+        }
       ])
     )
     expect(JSON.stringify(failuresOf(outcomes))).not.toContain(CANARY)
@@ -319,7 +349,10 @@ describe('lasting failures', () => {
 
   test('that all share end the walk', async () => {
     await start(secretsOf({ one: 60 }))
-    cluster.controlPlane.faults.inject({ kind: 'reset', carriedOut: false }, { when: isPatch, after: 30, times: Infinity })
+    cluster.controlPlane.faults.inject(
+      { kind: 'reset', carriedOut: false },
+      { when: isPatch, after: 30, times: Infinity }
+    )
     await expect(walk(cluster.api({ patience: 1500 }))).rejects.toMatchObject({
       code: 'api-server-unreachable',
       message: expect.stringMatching(/127\.0\.0\.1:\d+ did not answer this runner for 2 s/)
@@ -328,7 +361,10 @@ describe('lasting failures', () => {
 
   test('of a listing end the walk: there is no partial one', async () => {
     await start(secretsOf({ one: 100 }))
-    cluster.controlPlane.faults.inject({ kind: 'answer', status: 500 }, { when: isSecretList, after: 5, times: Infinity })
+    cluster.controlPlane.faults.inject(
+      { kind: 'answer', status: 500 },
+      { when: isSecretList, after: 5, times: Infinity }
+    )
     await expect(walk(cluster.api(), 10)).rejects.toMatchObject({ code: 'secrets-listing-failed' })
   })
 
@@ -344,7 +380,10 @@ describe('lasting failures', () => {
   test('without the permission', async () => {
     await start(secretsOf({ one: 10 }))
     const nobody = cluster.api({ endpoint: cluster.endpointFor('nobody') })
-    await expect(walk(nobody)).rejects.toMatchObject({ code: 'secrets-forbidden', message: expect.stringContaining('"nobody"') })
+    await expect(walk(nobody)).rejects.toMatchObject({
+      code: 'secrets-forbidden',
+      message: expect.stringContaining('"nobody"')
+    })
   })
 
   test('with a credential that is not known', async () => {

@@ -19,7 +19,11 @@ const certificate = { 'client-certificate-data': base64(client.certificate), 'cl
 const token = { token: 'sesame' }
 
 /** JSON is YAML. */
-function kubeconfig({ cluster = {}, user = token, ...over }: { cluster?: object; user?: object } & Record<string, unknown> = {}) {
+function kubeconfig({
+  cluster = {},
+  user = token,
+  ...over
+}: { cluster?: object; user?: object } & Record<string, unknown> = {}) {
   return JSON.stringify({
     apiVersion: 'v1',
     kind: 'Config',
@@ -28,7 +32,10 @@ function kubeconfig({ cluster = {}, user = token, ...over }: { cluster?: object;
       { name: 'elsewhere', context: {} },
       { name: 'here', context: { cluster: 'blue', user: 'runner' } }
     ],
-    clusters: [{ name: 'green' }, { name: 'blue', cluster: { server: 'https://api.example.test:6443', ...ca, ...cluster } }],
+    clusters: [
+      { name: 'green' },
+      { name: 'blue', cluster: { server: 'https://api.example.test:6443', ...ca, ...cluster } }
+    ],
     users: [{ name: 'runner', user }],
     ...over
   })
@@ -45,10 +52,13 @@ function problemOf(attempt: () => unknown): ActionError {
   throw new Error('there was no problem')
 }
 
-const variables = ['https_proxy', 'HTTPS_PROXY', 'no_proxy', 'NO_PROXY']
-const saved = variables.map((name) => [name, process.env[name]] as const)
-beforeEach(() => variables.forEach((name) => delete process.env[name]))
-afterEach(() => saved.forEach(([name, value]) => (value === undefined ? delete process.env[name] : (process.env[name] = value))))
+const environment = process.env
+beforeEach(() => {
+  process.env = { PATH: environment['PATH'] }
+})
+afterEach(() => {
+  process.env = environment
+})
 
 test('the current context’s server and token', async () => {
   const endpoint = read({ cluster: { server: 'https://api.example.test:6443/k8s/', 'tls-server-name': 'kubernetes' } })
@@ -96,7 +106,10 @@ test('files for authority, certificate and key', async () => {
     return join(folder, name)
   }
   const endpoint = read({
-    cluster: { 'certificate-authority-data': undefined, 'certificate-authority': file('ca.pem', authority.certificate) },
+    cluster: {
+      'certificate-authority-data': undefined,
+      'certificate-authority': file('ca.pem', authority.certificate)
+    },
     user: { 'client-certificate': file('cert.pem', client.certificate), 'client-key': file('key.pem', client.key) }
   })
   expect(await endpoint.credential()).toMatchObject({ authorization: undefined })
@@ -154,16 +167,44 @@ describe('is refused', () => {
     ['without the user', { users: [] }, /context "here" names user "runner", which is not there/],
     ['with a server by http', { cluster: { server: 'http://api' } }, /cluster "blue" is not an https address/],
     ['with a server that is none', { cluster: { server: 'api' } }, /cluster "blue" is not an https address/],
-    ['with a server that is no text', { cluster: { server: 7 } }, /cluster "blue", which is not there or has no server/],
-    ['without a check of the certificate', { cluster: { 'insecure-skip-tls-verify': true } }, /cluster "blue".*never switched off/],
+    [
+      'with a server that is no text',
+      { cluster: { server: 7 } },
+      /cluster "blue", which is not there or has no server/
+    ],
+    [
+      'without a check of the certificate',
+      { cluster: { 'insecure-skip-tls-verify': true } },
+      /cluster "blue".*never switched off/
+    ],
     ['with a proxy of another kind', { cluster: { 'proxy-url': 'socks5://proxy' } }, /proxy-url of cluster "blue"/],
-    ['with an authority that is no PEM', { cluster: { 'certificate-authority-data': base64('sesame') } }, /certificate-authority-data of cluster "blue"/],
-    ['with an authority that is not there', { cluster: { 'certificate-authority-data': '', 'certificate-authority': '/no/ca' } }, /certificate-authority of cluster "blue", \/no\/ca,/],
-    ['with a key that is no key', { user: { ...certificate, 'client-key-data': base64('-----BEGIN sesame') } }, /user "runner" can’t be used/],
-    ['with a certificate without a key', { user: { 'client-certificate-data': certificate['client-certificate-data'] } }, /user "runner".*not both/],
+    [
+      'with an authority that is no PEM',
+      { cluster: { 'certificate-authority-data': base64('sesame') } },
+      /certificate-authority-data of cluster "blue"/
+    ],
+    [
+      'with an authority that is not there',
+      { cluster: { 'certificate-authority-data': '', 'certificate-authority': '/no/ca' } },
+      /certificate-authority of cluster "blue", \/no\/ca,/
+    ],
+    [
+      'with a key that is no key',
+      { user: { ...certificate, 'client-key-data': base64('-----BEGIN sesame') } },
+      /user "runner" can’t be used/
+    ],
+    [
+      'with a certificate without a key',
+      { user: { 'client-certificate-data': certificate['client-certificate-data'] } },
+      /user "runner".*not both/
+    ],
     ['with a user without a credential', { user: {} }, /user "runner" has no credential/],
     ['with user name and password', { user: { username: 'admin', password: 'sesame' } }, /user "runner".*password/],
-    ['with an auth-provider', { user: { 'auth-provider': { name: 'azure', config: { 'access-token': 'sesame' } } } }, /user "runner".*auth-provider/],
+    [
+      'with an auth-provider',
+      { user: { 'auth-provider': { name: 'azure', config: { 'access-token': 'sesame' } } } },
+      /user "runner".*auth-provider/
+    ],
     ['with impersonation', { user: { ...token, as: 'admin' } }, /user "runner" impersonates/]
   ])('%s', (_, over, message) => {
     const problem = problemOf(() => read(over))
@@ -196,7 +237,16 @@ describe('an exec plugin', () => {
       const info = JSON.parse(process.env.KUBERNETES_EXEC_INFO)
       const inMs = (ms) => new Date(Date.now() + ms).toISOString()
       console.log(JSON.stringify({ ...info, status: ${expression} }))`
-    return read({ user: { exec: { apiVersion: 'client.authentication.k8s.io/v1', command: process.execPath, args: ['-e', script, counter], ...exec } } })
+    return read({
+      user: {
+        exec: {
+          apiVersion: 'client.authentication.k8s.io/v1',
+          command: process.execPath,
+          args: ['-e', script, counter],
+          ...exec
+        }
+      }
+    })
   }
 
   test('is asked once, by many at once, as long as its token does not expire', async () => {

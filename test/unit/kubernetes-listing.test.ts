@@ -5,7 +5,11 @@ import type { HttpAnswer, HttpRequest } from '../../src/kubernetes/transport.ts'
 
 type Respond = (path: string, query: URLSearchParams) => HttpAnswer
 
-const answer = (status: number, value: unknown): HttpAnswer => ({ status, headers: {}, body: Buffer.from(JSON.stringify(value)) })
+const answer = (status: number, value: unknown): HttpAnswer => ({
+  status,
+  headers: {},
+  body: Buffer.from(JSON.stringify(value))
+})
 
 function table(names: readonly string[], resourceVersion: string, next = ''): HttpAnswer {
   return answer(200, {
@@ -16,7 +20,8 @@ function table(names: readonly string[], resourceVersion: string, next = ''): Ht
   })
 }
 
-const expired = (next = '') => answer(410, { kind: 'Status', reason: 'Expired', message: 'too old', metadata: { continue: next } })
+const expired = (next = '') =>
+  answer(410, { kind: 'Status', reason: 'Expired', message: 'too old', metadata: { continue: next } })
 
 /** An API server that answers as told, and keeps what it was asked. */
 function serverThat(respond: Respond) {
@@ -104,13 +109,19 @@ test('an expired list without such a token begins again, and repeats no name', a
 test('a list that expires again and again fails', async () => {
   let asked = 0
   const listing = collect(oneNamespace({ '': table(['a'], '10', 'old'), old: () => (asked++, expired('old')) }))
-  await expect(listing).rejects.toMatchObject({ code: 'secrets-listing-failed', message: expect.stringContaining('namespace one') })
+  await expect(listing).rejects.toMatchObject({
+    code: 'secrets-listing-failed',
+    message: expect.stringContaining('namespace one')
+  })
   expect(asked).toBe(6)
 })
 
 test.each([
   ['an answer that is no table', answer(200, { kind: 'SecretList', items: [] })],
-  ['a refusal', answer(406, { kind: 'Status', reason: 'NotAcceptable', message: 'only the following media types are accepted' })]
+  [
+    'a refusal',
+    answer(406, { kind: 'Status', reason: 'NotAcceptable', message: 'only the following media types are accepted' })
+  ]
 ])('%s fails the listing', async (_, page) => {
   await expect(collect(oneNamespace({ '': page }))).rejects.toMatchObject({ code: 'secrets-listing-failed' })
 })

@@ -10,7 +10,12 @@ const record: ClusterRecord = {
   provedBy: 'https://github.com/o/r/actions/runs/1',
   goal: {
     operation: 'rotate',
-    kms: { enabled: true, keyId: 'https://v.vault.azure.net/keys/etcd/3', networkAccess: 'Private', vaultResourceId: '/subscriptions/s' },
+    kms: {
+      enabled: true,
+      keyId: 'https://v.vault.azure.net/keys/etcd/3',
+      networkAccess: 'Private',
+      vaultResourceId: '/subscriptions/s'
+    },
     fromKeyId: 'https://v.vault.azure.net/keys/etcd/2',
     kubernetesVersion: undefined
   }
@@ -19,8 +24,20 @@ const record: ClusterRecord = {
 test.each([
   ['a full record', record],
   ['an empty one', EMPTY_RECORD],
-  ['one whose goal is to switch KMS off', { ...record, goal: { operation: 'disable', kms: { enabled: false }, fromKeyId: undefined, kubernetesVersion: '1.30' } }],
-  ['one with a public vault', { ...record, goal: { ...record.goal, kms: { enabled: true, keyId: 'k', networkAccess: 'Public', vaultResourceId: undefined } } }]
+  [
+    'one whose goal is to switch KMS off',
+    {
+      ...record,
+      goal: { operation: 'disable', kms: { enabled: false }, fromKeyId: undefined, kubernetesVersion: '1.30' }
+    }
+  ],
+  [
+    'one with a public vault',
+    {
+      ...record,
+      goal: { ...record.goal, kms: { enabled: true, keyId: 'k', networkAccess: 'Public', vaultResourceId: undefined } }
+    }
+  ]
 ] as [string, ClusterRecord][])('%s reads as it was written', (_, written) => {
   expect(parseRecord(formatRecord(written))).toEqual({ record: written, notes: [] })
 })
@@ -63,5 +80,9 @@ test.each([
 
 test('fields of another type are left out', () => {
   const data = { ...formatRecord({ ...record, goal: undefined }), provedAt: 'yesterday', provedKeyId: 7 }
-  expect(parseRecord(data).record).toMatchObject({ provedKeyId: undefined, provedAt: undefined, provedBy: record.provedBy })
+  expect(parseRecord(data).record).toMatchObject({
+    provedKeyId: undefined,
+    provedAt: undefined,
+    provedBy: record.provedBy
+  })
 })

@@ -10,7 +10,13 @@ const columnDefinitions = [
   { name: 'Name', type: 'string', format: 'name', description: 'Name must be unique', priority: 0 },
   { name: 'Type', type: 'string', format: '', description: 'Used to facilitate', priority: 0 }
 ]
-const table = (metadata: object, rows: unknown) => ({ kind: 'Table', apiVersion: 'meta.k8s.io/v1', metadata, columnDefinitions, rows })
+const table = (metadata: object, rows: unknown) => ({
+  kind: 'Table',
+  apiVersion: 'meta.k8s.io/v1',
+  metadata,
+  columnDefinitions,
+  rows
+})
 
 test('the names of a page, its resourceVersion and how it goes on', () => {
   const rows = [
@@ -22,12 +28,19 @@ test('the names of a page, its resourceVersion and how it goes on', () => {
     resourceVersion: '41',
     continueToken: 'next'
   })
-  expect(readNames(json(table({ resourceVersion: '41' }, [])))).toEqual({ names: [], resourceVersion: '41', continueToken: '' })
+  expect(readNames(json(table({ resourceVersion: '41' }, [])))).toEqual({
+    names: [],
+    resourceVersion: '41',
+    continueToken: ''
+  })
   expect(readNames(json(table({ resourceVersion: '41' }, null)))).toMatchObject({ names: [] })
 })
 
 test('names are found by their column', () => {
-  const swapped = { ...table({ resourceVersion: '7' }, [{ cells: ['Opaque', 'a'] }]), columnDefinitions: [...columnDefinitions].reverse() }
+  const swapped = {
+    ...table({ resourceVersion: '7' }, [{ cells: ['Opaque', 'a'] }]),
+    columnDefinitions: [...columnDefinitions].reverse()
+  }
   expect(readNames(json(swapped))?.names).toEqual(['a'])
 })
 
@@ -48,7 +61,11 @@ test('no page is read from what is not JSON', () => {
 
 test('the resourceVersion of a patched object, as kube-apiserver writes it and in any other order', () => {
   expect(readResourceVersion(json(table({ resourceVersion: '90071992547409931234' }, [])))).toBe('90071992547409931234')
-  const other = { metadata: { annotations: { resourceVersion: '5' }, resourceVersion: '6' }, apiVersion: 'meta.k8s.io/v1', kind: 'Table' }
+  const other = {
+    metadata: { annotations: { resourceVersion: '5' }, resourceVersion: '6' },
+    apiVersion: 'meta.k8s.io/v1',
+    kind: 'Table'
+  }
   expect(readResourceVersion(json(other))).toBe('6')
 })
 

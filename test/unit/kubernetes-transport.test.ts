@@ -5,7 +5,13 @@ import { connect, createServer as createTcpServer, type AddressInfo, type Server
 
 import { afterEach, expect, test } from '@jest/globals'
 
-import { NOT_HTTP2, PROXY_REFUSED, Transport, TransportError, type TransportOptions } from '../../src/kubernetes/transport.ts'
+import {
+  NOT_HTTP2,
+  PROXY_REFUSED,
+  Transport,
+  TransportError,
+  type TransportOptions
+} from '../../src/kubernetes/transport.ts'
 import { createCertificateAuthority } from '../../testbed/certificate-authority.ts'
 import { endpointOf, serving, startHttp2Server } from '../fixtures/http2-server.ts'
 
@@ -49,8 +55,15 @@ test('a request with its headers and body, and the whole answer', async () => {
       setTimeout(() => stream.end(`|${Buffer.concat(chunks).toString()}`), 5)
     })
   })
-  const transport = open({ endpoint: { ...server.endpoint, server: new URL('/k8s/clusters/c/', server.endpoint.server) } })
-  const answer = await transport.request({ method: 'PATCH', path: '/api?x=1', headers: { accept: 'a/b' }, body: '{"ü":1}' })
+  const transport = open({
+    endpoint: { ...server.endpoint, server: new URL('/k8s/clusters/c/', server.endpoint.server) }
+  })
+  const answer = await transport.request({
+    method: 'PATCH',
+    path: '/api?x=1',
+    headers: { accept: 'a/b' },
+    body: '{"ü":1}'
+  })
   expect(answer.status).toBe(201)
   expect(answer.headers['retry-after']).toBe('3')
   const [headers = '', body] = answer.body.toString().split('|')
@@ -205,7 +218,9 @@ test('a certificate for another name, unless that name is given', async () => {
 
 test('a server that speaks HTTP/1.1 only', async () => {
   const port = await listen(createHttpsServer(serving, (_, response) => response.end('ok')))
-  await expect(open({ endpoint: endpointOf(`https://127.0.0.1:${port}`) }).request(get)).rejects.toMatchObject({ code: NOT_HTTP2 })
+  await expect(open({ endpoint: endpointOf(`https://127.0.0.1:${port}`) }).request(get)).rejects.toMatchObject({
+    code: NOT_HTTP2
+  })
 })
 
 test('an HTTP proxy, which resolves the name, with its user and password; the name is sent to the server', async () => {
@@ -226,7 +241,9 @@ test('an HTTP proxy, which resolves the name, with its user and password; the na
     socket.on('error', () => upstream.destroy())
   })
   const port = await listen(proxy)
-  const endpoint = endpointOf('https://api.example.test:6443', { proxy: new URL(`http://user:p%40ss@127.0.0.1:${port}`) })
+  const endpoint = endpointOf('https://api.example.test:6443', {
+    proxy: new URL(`http://user:p%40ss@127.0.0.1:${port}`)
+  })
   const transport = open({ endpoint })
   expect((await transport.request(get)).status).toBe(200)
   expect(asked).toEqual([['api.example.test:6443', `Basic ${Buffer.from('user:p@ss').toString('base64')}`]])
@@ -248,7 +265,10 @@ test('an abort ends what is under way, waiting, connecting and to come, with its
   const first = transport.request(get)
   first.catch(() => {})
   await pause(50)
-  const connecting = open({ endpoint: endpointOf(`https://127.0.0.1:${await listen(createTcpServer((socket) => socket.resume()))}`), signal: aborting.signal })
+  const connecting = open({
+    endpoint: endpointOf(`https://127.0.0.1:${await listen(createTcpServer((socket) => socket.resume()))}`),
+    signal: aborting.signal
+  })
   const requests = [first, transport.request(get), transport.request(get), connecting.request(get)]
   const settled = Promise.allSettled(requests)
   await pause(10)

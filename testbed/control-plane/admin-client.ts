@@ -17,6 +17,7 @@ export interface AdminCredential {
 }
 
 const CONNECTIONS = 16
+const PATIENCE = 60_000
 const ALREADY_EXISTS = 409
 
 /** Speaks to the Kubernetes API of a port of this machine with the administrator's client certificate. */
@@ -47,6 +48,7 @@ export function connectAdmin(port: number, credential: AdminCredential): AdminCl
         )
       }
     )
+    outgoing.setTimeout(PATIENCE, () => outgoing.destroy(new Error(`${method} ${path} got no answer.`)))
     outgoing.on('error', reject)
     outgoing.end(content)
     return promise

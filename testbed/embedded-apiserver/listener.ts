@@ -11,11 +11,12 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream
 } from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { Readable } from 'node:stream'
-import { createServer as createTlsServer, type DetailedPeerCertificate, type TLSSocket } from 'node:tls'
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
 
 import type { KubernetesUser } from '../contract.ts'
+import { fieldsOf } from './objects.ts'
 
 /** One request as the API server sees it, whichever version of HTTP carries it. */
 export interface Incoming {
@@ -64,7 +65,7 @@ const settings = { maxConcurrentStreams: 100 }
 
 export async function listen(options: ListenerOptions, handler: Handler): Promise<Listener> {
   const certificates = new WeakMap<object, ClientCertificate>()
-  const sockets = new Set<TLSSocket>()
+  const sockets = new Set<Socket>()
   const sessions = new Set<ServerHttp2Session>()
 
   const http1 = createHttpServer((request, response) => {
@@ -105,8 +106,6 @@ export async function listen(options: ListenerOptions, handler: Handler): Promis
       ALPNProtocols: ['h2', 'http/1.1']
     },
     (socket) => {
-      sockets.add(socket)
-      socket.on('close', () => sockets.delete(socket))
       socket.on('error', () => socket.destroy())
       const certificate = certificateOf(socket)
       certificates.set(socket, certificate)
@@ -114,6 +113,10 @@ export async function listen(options: ListenerOptions, handler: Handler): Promis
       else http1.emit('connection', socket)
     }
   )
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+  })
   server.on('tlsClientError', () => undefined)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -211,9 +214,11 @@ const half = (body: Buffer): Buffer => body.subarray(0, body.length >>> 1)
 
 /** The common name is the user's, the organizations are the groups. */
 function certificateOf(socket: TLSSocket): ClientCertificate {
-  const { subject }: Partial<DetailedPeerCertificate> = socket.getPeerCertificate()
-  if (subject === undefined) return undefined
+  // An empty object where the client has none.
+  const certificate: object = socket.getPeerCertificate()
+  if (!('subject' in certificate)) return undefined
   if (!socket.authorized) return 'untrusted'
-  const { CN, O = [] }: Partial<typeof subject> = subject
-  return { username: [CN].flat()[0] ?? '', groups: [O].flat() }
+  const subject = fieldsOf(certificate.subject)
+  const valuesOf = (attribute: string): readonly string[] => [subject[attribute] ?? []].flat().map(String)
+  return { username: valuesOf('CN')[0] ?? '', groups: valuesOf('O') }
 }

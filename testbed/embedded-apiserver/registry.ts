@@ -1,17 +1,19 @@
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 
+import { decodeBody, prepared } from './bodies.ts'
 import { decodeContinue, encodeContinue } from './continue.ts'
 import { TransformError, type Transformer } from './encryption/transformer.ts'
 import type { Etcd, KeyValue } from './etcd.ts'
 import {
-  canonical,
-  fieldsOf,
-  isFields,
-  stringOf,
-  type Fields,
-  type KubernetesObject,
-  type ObjectMeta
-} from './objects.ts'
+  generatedName,
+  kept,
+  metadataCauses,
+  nameCauses,
+  nameRequired,
+  withoutRevision,
+  withRevision
+} from './metadata.ts'
+import { canonical, fieldsOf, stringOf, type Fields, type KubernetesObject } from './objects.ts'
 import { applyPatch } from './patch.ts'
 import type { Resource } from './resources/resource.ts'
 import { namespaces } from './resources/namespaces.ts'
@@ -28,7 +30,6 @@ import {
   notFound,
   StatusError,
   timeout,
-  type Cause,
   type Status
 } from './status.ts'
 
@@ -143,7 +144,7 @@ export class Registry {
     body: Fields,
     { dryRun }: WriteOptions
   ): Promise<KubernetesObject> {
-    const given = this.#decodeBody(resource, namespace, body)
+    const given = decodeBody(resource, namespace, body)
     const name = given.metadata.name === '' ? generatedName(given.metadata) : given.metadata.name
     if (name === '') throw invalid(resource, '', [nameRequired])
     const object: KubernetesObject = {
@@ -172,7 +173,7 @@ export class Registry {
 
   async update(place: Place, body: Fields, options: WriteOptions): Promise<KubernetesObject> {
     const { resource, namespace, name } = place
-    const given = this.#decodeBody(resource, namespace, body)
+    const given = decodeBody(resource, namespace, body)
     if (given.metadata.name !== name) {
       throw badRequest(
         given.metadata.name === ''
@@ -200,7 +201,7 @@ export class Registry {
       const patched = applyPatch(existing, contentType, body)
       if (patched === existing) return existing
       try {
-        return this.#prepared(place.resource, patched)
+        return prepared(place.resource, patched)
       } catch (error) {
         if (error instanceof StatusError) throw error
         const value = JSON.stringify(JSON.stringify(patched))
@@ -360,37 +361,6 @@ export class Registry {
     return { revision: wanted }
   }
 
-  /** The body of a POST or PUT as an object of the resource. */
-  #decodeBody(resource: Resource, namespace: string, body: Fields): KubernetesObject {
-    const kind = stringOf(body['kind']) ?? resource.kind
-    if (kind !== resource.kind) {
-      throw badRequest(
-        `${kind} in version "v1" cannot be handled as a ${resource.kind}: converting (v1.${kind}) to (core.${resource.kind}): unknown conversion`
-      )
-    }
-    const given = fieldsOf(body['metadata'])
-    if (resource.namespaced && (stringOf(given['namespace']) ?? namespace) !== namespace) {
-      throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
-    }
-    try {
-      return this.#prepared(resource, body)
-    } catch (error) {
-      if (error instanceof StatusError) throw error
-      const message = error instanceof Error ? error.message : String(error)
-      throw badRequest(`${kind} in version "v1" cannot be handled as a ${resource.kind}: ${message}`)
-    }
-  }
-
-  #prepared(resource: Resource, body: Fields): KubernetesObject {
-    const metadata = fieldsOf(body['metadata'])
-    return resource.prepare({
-      ...body,
-      kind: resource.kind,
-      apiVersion: resource.apiVersion,
-      metadata: { ...metadata, name: stringOf(metadata['name']) ?? '' }
-    })
-  }
-
   async #assertNamespaceTakes({ resource, namespace, name }: Place): Promise<void> {
     const place = { resource: namespaces, namespace: '', name: namespace }
     const { object } = await this.#read(place)
@@ -415,72 +385,6 @@ export const keyOf = ({ resource, namespace, name }: Place): string =>
 
 const encode = (object: KubernetesObject): Buffer => Buffer.from(JSON.stringify(object))
 
-const withRevision = (object: KubernetesObject, revision: number): KubernetesObject => {
-  const { name, namespace, uid, ...rest } = object.metadata
-  const metadata = {
-    name,
-    ...(namespace === undefined ? {} : { namespace }),
-    ...(uid === undefined ? {} : { uid }),
-    ...rest,
-    resourceVersion: String(revision)
-  }
-  return { ...object, metadata }
-}
-
-const withoutRevision = (object: KubernetesObject): KubernetesObject => {
-  const { resourceVersion: _, ...metadata } = object.metadata
-  return { ...object, metadata }
-}
-
-/** What clients can't change in metadata. */
-function kept(changed: ObjectMeta, existing: ObjectMeta): ObjectMeta {
-  return {
-    ...changed,
-    ...(existing.namespace === undefined ? {} : { namespace: existing.namespace }),
-    ...(existing.uid === undefined ? {} : { uid: existing.uid }),
-    ...(existing.creationTimestamp === undefined ? {} : { creationTimestamp: existing.creationTimestamp })
-  }
-}
-
-function metadataCauses(changed: ObjectMeta, existing: ObjectMeta): readonly Cause[] {
-  if (changed.uid === undefined || changed.uid === '' || changed.uid === existing.uid) return []
-  const message = `Invalid value: ${JSON.stringify(changed.uid)}: field is immutable`
-  const cause = { reason: 'FieldValueInvalid', message, field: 'metadata.uid' }
-  return [cause, cause]
-}
-
-const nameRequired: Cause = {
-  reason: 'FieldValueRequired',
-  message: 'Required value: name or generateName is required',
-  field: 'metadata.name'
-}
-
-const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
-const label = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/
-
-function nameCauses(resource: Resource, name: string): readonly Cause[] {
-  const [pattern, length, rule] = resource.namespaced
-    ? [
-        subdomain,
-        253,
-        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end " +
-          "with an alphanumeric character (e.g. 'example.com', regex used for validation is " +
-          "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-      ]
-    : [
-        label,
-        63,
-        "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an " +
-          "alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-      ]
-  if (pattern.test(name) && name.length <= length) return []
-  const message = `Invalid value: ${JSON.stringify(name)}: ${pattern.test(name) ? `must be no more than ${length} characters` : rule}`
-  return [{ reason: 'FieldValueInvalid', message, field: 'metadata.name' }]
-}
-
-const generatedName = ({ generateName = '' }: ObjectMeta): string =>
-  generateName === '' ? '' : `${generateName}${randomBytes(4).toString('hex').slice(0, 5)}`
-
 const preconditionFailed = (wanted: string, present = ''): string =>
   `the UID in the precondition (${wanted}) does not match the UID in record (${present}). The object might have been deleted and then recreated`
 
@@ -489,18 +393,4 @@ function assertNotFuture(revision: number, now: number): void {
   throw timeout(`Too large resource version: ${revision}, current: ${now}`, 1, [
     { reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }
   ])
-}
-
-/** The body of a request that must be a JSON object. */
-export function parseBody(resource: { readonly kind: string }, body: string): Fields {
-  try {
-    const parsed: unknown = JSON.parse(body)
-    if (isFields(parsed)) return parsed
-  } catch {
-    // Told below.
-  }
-  throw badRequest(
-    `the object provided is unrecognized (must be of type ${resource.kind}): couldn't get version/kind; ` +
-      `json parse error: unexpected end of JSON input (${body === '' ? '<empty>' : body.slice(0, 1024)})`
-  )
 }
