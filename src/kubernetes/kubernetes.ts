@@ -10,7 +10,7 @@ import { RecordStore } from './record.ts'
 export interface Kubernetes {
   readonly record: Pick<RecordStore, 'read' | 'write'>
   readonly lock: { acquire(): Promise<Lock> }
-  prove(options: Pick<ProofOptions, 'signal' | 'onProgress'>): Promise<Proof>
+  prove(options: Pick<ProofOptions, 'signal' | 'onProgress' | 'keyChanged'>): Promise<Proof>
   /** Ends all connections but those of a lock that is still held. */
   close(): void
 }

@@ -17,6 +17,11 @@ export interface ProofOptions {
   readonly signal?: AbortSignal | undefined
   /** Called every 10 s at the latest, and at the end of each pass. */
   readonly onProgress?: ((progress: ProofProgress) => void) | undefined
+  /**
+   * The key has just been changed, so Secrets must be found stale. As long as none is, the API servers do not write under the
+   * new key yet, and a pass proves nothing.
+   */
+  readonly keyChanged?: boolean
   readonly mostPasses?: number
   /** How long one request is tried, in milliseconds. */
   readonly patience?: number
@@ -57,30 +62,28 @@ const PAGE_SIZES = [500, 500, 50]
  * Throws as `reencryptSecrets` does.
  */
 export async function proveSecrets(options: ProofOptions): Promise<Proof> {
-  const { mostPasses = MOST_PASSES, clock = SYSTEM_CLOCK, signal } = options
+  const { keyChanged = false, mostPasses = MOST_PASSES, clock = SYSTEM_CLOCK, signal } = options
   const limit = new AdaptiveLimit()
   const passes: Pass[] = []
   for (;;) {
-    const pass = await walk(options, passes, limit)
-    const before = passes.at(-1)
-    passes.push(pass)
-    const verdict = judge(pass, before)
+    passes.push(await walk(options, passes, limit))
+    const verdict = judge(passes, keyChanged)
     if (verdict !== 'again') return { proved: verdict === 'proved', passes }
     if (passes.length >= mostPasses) return { proved: false, passes }
     await clock.sleep(at(WAITS, passes.length - 1), signal)
   }
 }
 
-function judge(pass: Pass, before: Pass | undefined): 'proved' | 'hopeless' | 'again' {
-  const { reEncrypted, failed } = pass.counts
-  if (reEncrypted > 0) return 'again'
-  if (failed === 0) return 'proved'
-  const hopeless = isPermanent(pass) && before !== undefined && before.counts.failed > 0 && isPermanent(before)
-  return hopeless ? 'hopeless' : 'again'
+function judge(passes: readonly Pass[], keyChanged: boolean): 'proved' | 'hopeless' | 'again' {
+  const [last, before] = passes.toReversed()
+  if (last === undefined || last.counts.reEncrypted > 0) return 'again'
+  if (last.counts.failed > 0) return failsForGood(last) && before !== undefined && failsForGood(before) ? 'hopeless' : 'again'
+  const known = passes.some(({ counts }) => counts.reEncrypted > 0)
+  return keyChanged && !known && last.counts.total > 0 ? 'again' : 'proved'
 }
 
-function isPermanent(pass: Pass): boolean {
-  return pass.failures.every(({ permanence }) => permanence === 'permanent')
+function failsForGood({ counts, failures }: Pass): boolean {
+  return counts.failed > 0 && failures.every(({ permanence }) => permanence === 'permanent')
 }
 
 async function walk(options: ProofOptions, before: readonly Pass[], limit: AdaptiveLimit): Promise<Pass> {

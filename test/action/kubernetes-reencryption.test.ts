@@ -484,6 +484,19 @@ describe('a proof', () => {
     expect(counts(proof).map(({ reEncrypted }) => reEncrypted)).toEqual([50, 50, 50])
   })
 
+  test('after a change of key waits until an API server knows of it', async () => {
+    await start(secretsOf({ one: 20 }))
+    let waits = 0
+    const sleep = async () => {
+      if (++waits === 2) await cluster.controlPlane.roll(SECOND_KEY)
+    }
+    const clock = { now: Date.now, random: Math.random, sleep }
+    const proof = await prove({ keyChanged: true, clock })
+    expect(proof.proved).toBe(true)
+    expect(counts(proof).map(({ reEncrypted }) => reEncrypted)).toEqual([0, 0, 20, 0])
+    expect(await prove({ keyChanged: true, clock, mostPasses: 3 })).toMatchObject({ proved: false, passes: [{}, {}, {}] })
+  })
+
   test('meets the API servers by new connections in every pass', async () => {
     await start(secretsOf({ one: 50 }))
     await cluster.controlPlane.roll(SECOND_KEY)
