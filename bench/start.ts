@@ -33,7 +33,9 @@ export async function startBench(args: string[]): Promise<void> {
   console.log(`Bundle               ${(bytes / 1e6).toFixed(2)} MB (aim: ${String(AIM.bytes / 1e6)} MB)`)
   console.log(`To the first request ${inWords(result.firstRequestSeconds)} (aim: ${String(AIM.seconds)} s)`)
   console.log(`The same, empty Node ${inWords(result.emptyNodeSeconds)}`)
-  console.log(`Ratio                ${result.ratio.median.toFixed(2)} (${result.ratio.min.toFixed(2)}–${result.ratio.max.toFixed(2)})`)
+  console.log(
+    `Ratio                ${result.ratio.median.toFixed(2)} (${result.ratio.min.toFixed(2)}–${result.ratio.max.toFixed(2)})`
+  )
   if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(result, undefined, 2)}\n`)
 }
 
@@ -47,7 +49,11 @@ async function timeToRequest(nodeArgs: readonly string[]): Promise<number> {
   server.listen(0, '127.0.0.1')
   await new Promise((resolve) => server.once('listening', resolve))
   const { port } = server.address() as AddressInfo
-  const asked = new Promise<number>((resolve) => server.once('request', () => { resolve(performance.now()) }))
+  const asked = new Promise<number>((resolve) =>
+    server.once('request', () => {
+      resolve(performance.now())
+    })
+  )
   const startedAt = performance.now()
   const child = spawn(process.execPath, nodeArgs, {
     stdio: 'ignore',
@@ -66,7 +72,9 @@ async function timeToRequest(nodeArgs: readonly string[]): Promise<number> {
   })
   const ended = new Promise((resolve) => child.once('close', resolve))
   try {
-    const early = ended.then(() => { throw new Error('The process ended without a request.') })
+    const early = ended.then(() => {
+      throw new Error('The process ended without a request.')
+    })
     return ((await Promise.race([asked, early])) - startedAt) / 1000
   } finally {
     child.kill('SIGKILL')

@@ -32,7 +32,9 @@ if (start === undefined || !Number.isInteger(secrets) || !Number.isInteger(names
 }
 
 const seeds = demoSecrets({ secrets, namespaces })
-say(`Starting AKS on this machine: ${values.real ? 'real etcd and two kube-apiservers' : 'the embedded API server'}, Entra, Resource Manager, Key Vault; ${String(seeds.length)} Secrets in ${String(namespaces)} namespaces.`)
+say(
+  `Starting AKS on this machine: ${values.real ? 'real etcd and two kube-apiservers' : 'the embedded API server'}, Entra, Resource Manager, Key Vault; ${String(seeds.length)} Secrets in ${String(namespaces)} namespaces.`
+)
 const bed = values.real
   ? await startRealBed({ ...start, apiServers: 2, secrets: seeds })
   : await startEmbeddedBed({ ...start, secrets: seeds })
@@ -54,7 +56,9 @@ try {
   }
   const differences = await compareContents(bed.controlPlane, seeds)
   console.log(`  ${String(differences.length).padStart(6)} Secrets with other contents than before`)
-  say(`${values.operation} took ${(result.durationMs / 1000).toFixed(1)} s. The summary as GitHub shows it: out/demo/summary.html`)
+  say(
+    `${values.operation} took ${(result.durationMs / 1000).toFixed(1)} s. The summary as GitHub shows it: out/demo/summary.html`
+  )
   process.exitCode = result.exitCode === 0 && differences.length === 0 ? 0 : 1
 } finally {
   await bed.stop()

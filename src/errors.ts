@@ -96,7 +96,8 @@ export const CATALOG = {
     fix: 'Turn on Microsoft Entra integration for the cluster, or pass `kubeconfig`.'
   },
   'kms-data-encryption': {
-    title: 'The cluster uses the newer “KMS data encryption” with a versionless key, which rotates and re-encrypts by itself.',
+    title:
+      'The cluster uses the newer “KMS data encryption” with a versionless key, which rotates and re-encrypts by itself.',
     fix: 'Nothing is to be rotated here: AKS follows the key’s newest version within 6 hours.'
   },
 
@@ -194,7 +195,10 @@ export const CATALOG = {
     title: 'Azure did not answer, or only with errors, for too long.',
     fix: 'Run this again; it goes on where it stopped.'
   },
-  'azure-request-failed': { title: 'Azure refused a request.', fix: 'Mend what the message names, then run this again.' },
+  'azure-request-failed': {
+    title: 'Azure refused a request.',
+    fix: 'Mend what the message names, then run this again.'
+  },
 
   // Kubernetes' answers
   'kubeconfig-invalid': {
@@ -227,7 +231,7 @@ export const CATALOG = {
   },
 
   // The run
-  'cancelled': { title: 'The run was cancelled.', fix: 'Run the same operation again: it goes on where it stopped.' },
+  cancelled: { title: 'The run was cancelled.', fix: 'Run the same operation again: it goes on where it stopped.' },
   'timed-out': {
     title: 'The run reached its time limit.',
     fix: 'Run the same operation again: it goes on where it stopped. Raise `timeout-minutes` for large clusters.'

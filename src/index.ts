@@ -14,7 +14,13 @@ import { outputsOf } from './report/outputs.ts'
 import { fitSummary } from './report/summary.ts'
 import { parseBoolean, parseRequest, type Request } from './request.ts'
 
-const EXIT_CODE: Readonly<Record<RunReport['result'], number>> = { done: 0, planned: 0, refused: 1, failed: 1, cancelled: 130 }
+const EXIT_CODE: Readonly<Record<RunReport['result'], number>> = {
+  done: 0,
+  planned: 0,
+  refused: 1,
+  failed: 1,
+  cancelled: 130
+}
 
 /** If something keeps the process alive after all is said, it ends without. */
 const LINGER_MS = 2_000
@@ -121,7 +127,11 @@ function timeout(limit: number): AbortSignal {
 }
 
 function runUrl(): string | undefined {
-  const [server, repository, id] = [environment('GITHUB_SERVER_URL'), environment('GITHUB_REPOSITORY'), environment('GITHUB_RUN_ID')]
+  const [server, repository, id] = [
+    environment('GITHUB_SERVER_URL'),
+    environment('GITHUB_REPOSITORY'),
+    environment('GITHUB_RUN_ID')
+  ]
   if (repository === '' || id === '') return undefined
   return `${server}/${repository}/actions/runs/${id}/attempts/${environment('GITHUB_RUN_ATTEMPT') || '1'}`
 }

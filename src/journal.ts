@@ -85,7 +85,8 @@ export class Journal {
 
   /** What went wrong may have left the cluster in another state than was seen last. */
   async failed(error: ActionError): Promise<RunReport> {
-    if (error.code === 'internal-error' && error.cause instanceof Error) this.#platform.log.info(error.cause.stack ?? '')
+    if (error.code === 'internal-error' && error.cause instanceof Error)
+      this.#platform.log.info(error.cause.stack ?? '')
     if (this.#last !== undefined) {
       try {
         const limit = error.code === 'cancelled' ? LAST_LOOK_WHEN_CANCELLED_MS : LAST_LOOK_MS

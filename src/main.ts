@@ -26,7 +26,7 @@ export async function run(request: Request, platform: Platform): Promise<RunRepo
   const journal = new Journal(request, platform, memory)
   let lock: Lock | undefined
   try {
-    for (let steps = 0, surprises = 0; steps < MOST_STEPS; ) {
+    for (let steps = 0, surprises = 0; steps < MOST_STEPS;) {
       platform.signal.throwIfAborted()
       const observation = await observe(request, platform, memory)
       const { observed } = observation
@@ -86,7 +86,9 @@ async function perform(step: Step, context: StepContext, journal: Journal): Prom
 function mayHaveBegun(error: unknown): boolean {
   return (
     error instanceof ActionError &&
-    (error.code === 'cluster-update-failed' || error.code === 'azure-unavailable' || error.code === 'cluster-stuck-updating')
+    (error.code === 'cluster-update-failed' ||
+      error.code === 'azure-unavailable' ||
+      error.code === 'cluster-stuck-updating')
   )
 }
 
@@ -108,6 +110,9 @@ async function salvage(context: StepContext, journal: Journal): Promise<void> {
 }
 
 /** The goal is reached: the record keeps what was proved, and nothing is under way any more. */
-async function closeRecord(platform: Platform, record: Parameters<StepContext['kubernetes']['record']['write']>[0]): Promise<void> {
+async function closeRecord(
+  platform: Platform,
+  record: Parameters<StepContext['kubernetes']['record']['write']>[0]
+): Promise<void> {
   if (record.goal !== undefined) await (await platform.kubernetes()).record.write({ ...record, goal: undefined })
 }

@@ -6,6 +6,8 @@ import type { ProofReport } from './model/report.ts'
 export interface Memory {
   /** The profile that this run's own passes last proved every Secret under. */
   provedProfile: KmsProfile | undefined
+  /** This run has changed the key, and no pass has met a Secret under the one before yet. */
+  keyChanged: boolean
   /** The goal that this run set itself. */
   goal: Goal | undefined
   /** Url of the key version that this run made. */
@@ -14,5 +16,5 @@ export interface Memory {
 }
 
 export function emptyMemory(): Memory {
-  return { provedProfile: undefined, goal: undefined, madeKeyId: undefined, proofs: [] }
+  return { provedProfile: undefined, keyChanged: false, goal: undefined, madeKeyId: undefined, proofs: [] }
 }

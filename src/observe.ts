@@ -49,7 +49,8 @@ export async function observe(request: Request, platform: Platform, memory: Memo
   const keys = await readKeys(inQuestion, platform)
   const observed: Observed = { ...bare, record, keys, keyVersions, findings }
   if (goal === undefined) return { observed, cluster: current }
-  const ownGoal = memory.goal !== undefined && isRecorded({ ...observed, goal: { goal, fromEarlierRun: false } }, memory.goal)
+  const ownGoal =
+    memory.goal !== undefined && isRecorded({ ...observed, goal: { goal, fromEarlierRun: false } }, memory.goal)
   return { observed: { ...observed, goal: { goal, fromEarlierRun: !ownGoal } }, cluster: current }
 }
 

@@ -13,7 +13,10 @@ import { bind } from './steps/steps.ts'
 export const MOST_STEPS = 60
 
 /** The loop of `run`, unrolled over what each step predicts. Pure. */
-export function makePlan(request: Request, observed: Observed): { readonly plan: Plan; readonly refusals: readonly Finding[] } {
+export function makePlan(
+  request: Request,
+  observed: Observed
+): { readonly plan: Plan; readonly refusals: readonly Finding[] } {
   const steps: { readonly step: Step; readonly title: string }[] = []
   let state = observed
   while (steps.length < MOST_STEPS) {

@@ -49,7 +49,13 @@ export function createPlatform(request: Request, options: PlatformOptions): Plat
       request.kubeconfig === undefined
         ? await accessFromAzure(clusters, credential, signal)
         : { kubeconfig: request.kubeconfig, bearerToken: undefined }
-    return connectKubernetes({ ...access, namespace: request.recordNamespace, holder: run ?? `process ${String(process.pid)}`, log, signal })
+    return connectKubernetes({
+      ...access,
+      namespace: request.recordNamespace,
+      holder: run ?? `process ${String(process.pid)}`,
+      log,
+      signal
+    })
   }
 
   return {
@@ -58,7 +64,7 @@ export function createPlatform(request: Request, options: PlatformOptions): Plat
     kubernetes: () => (connection ??= connect()),
     async close() {
       const connected = await connection?.catch(() => undefined)
-      await connected?.close()
+      connected?.close()
     },
     run,
     now: Date.now,

@@ -62,7 +62,11 @@ export function parseRequest(inputs: RawInputs): Request {
   const operation = parseOperation(inputs.operation)
   const cloud = parseCloud(inputs.azureCloud || 'AzureCloud')
   if (cloud === undefined) {
-    throw invalid('azure-cloud', inputs.azureCloud, `${CLOUD_NAMES.join(', ')}, or JSON with authority, resourceManager, vaultSuffix and audience`)
+    throw invalid(
+      'azure-cloud',
+      inputs.azureCloud,
+      `${CLOUD_NAMES.join(', ')}, or JSON with authority, resourceManager, vaultSuffix and audience`
+    )
   }
   const networkAccess = parseNetworkAccess(inputs.keyVaultNetworkAccess)
   const vaultResourceId = parseVaultResourceId(inputs.keyVaultResourceId, networkAccess)
@@ -86,7 +90,11 @@ export function parseRequest(inputs: RawInputs): Request {
     kubernetesVersion: parseKubernetesVersion(inputs.kubernetesVersion),
     maxKeyAge: parseAge(inputs.maxKeyAge),
     timeout: parseMinutes(inputs.timeoutMinutes || '120'),
-    recordNamespace: parseName('record-namespace', inputs.recordNamespace || 'kube-system', /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/)
+    recordNamespace: parseName(
+      'record-namespace',
+      inputs.recordNamespace || 'kube-system',
+      /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
+    )
   }
 }
 
@@ -135,7 +143,10 @@ function parseKey(text: string, cloud: Cloud): KeyVersion {
   const key = parseKeyId(text, cloud.vaultSuffix)
   if (typeof key !== 'string') return key
   const code = KEY_ID_PROBLEM[key]
-  throw new ActionError(code, `key-id: ${CATALOG[code].title} “${text}” was given; expected is https://<vault>.${cloud.vaultSuffix}/keys/<name>/<version>.`)
+  throw new ActionError(
+    code,
+    `key-id: ${CATALOG[code].title} “${text}” was given; expected is https://<vault>.${cloud.vaultSuffix}/keys/<name>/<version>.`
+  )
 }
 
 function parseNetworkAccess(text: string): NetworkAccess | undefined {
@@ -148,7 +159,11 @@ function parseVaultResourceId(text: string, access: NetworkAccess | undefined): 
   if (access === 'Private') {
     required('key-vault-resource-id', text, 'It is needed when key-vault-network-access is `Private`.')
     if (!/^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+\/providers\/Microsoft\.KeyVault\/vaults\/[^/]+$/i.test(text)) {
-      throw invalid('key-vault-resource-id', text, '/subscriptions/…/resourceGroups/…/providers/Microsoft.KeyVault/vaults/<name>')
+      throw invalid(
+        'key-vault-resource-id',
+        text,
+        '/subscriptions/…/resourceGroups/…/providers/Microsoft.KeyVault/vaults/<name>'
+      )
     }
     return text
   }

@@ -45,7 +45,11 @@ export function transientRetryPolicy(options: RetryPolicyOptions): PipelinePolic
         request.abortSignal = signal === undefined ? limit : AbortSignal.any([signal, limit])
         const attempt = await next(request).then(ofResponse, ofError)
         signal?.throwIfAborted()
-        if (retry === (options.maxRetries ?? MAX_RETRIES) || !isTransient(attempt) || !(isUntouched(attempt) || options.mayRepeat(request))) {
+        if (
+          retry === (options.maxRetries ?? MAX_RETRIES) ||
+          !isTransient(attempt) ||
+          !(isUntouched(attempt) || options.mayRepeat(request))
+        ) {
           if ('response' in attempt) return attempt.response
           throw attempt.error
         }

@@ -77,7 +77,8 @@ export async function proveSecrets(options: ProofOptions): Promise<Proof> {
 function judge(passes: readonly Pass[], keyChanged: boolean): 'proved' | 'hopeless' | 'again' {
   const [last, before] = passes.toReversed()
   if (last === undefined || last.counts.reEncrypted > 0) return 'again'
-  if (last.counts.failed > 0) return failsForGood(last) && before !== undefined && failsForGood(before) ? 'hopeless' : 'again'
+  if (last.counts.failed > 0)
+    return failsForGood(last) && before !== undefined && failsForGood(before) ? 'hopeless' : 'again'
   const known = passes.some(({ counts }) => counts.reEncrypted > 0)
   return keyChanged && !known && last.counts.total > 0 ? 'again' : 'proved'
 }

@@ -179,10 +179,8 @@ class Connection {
   async exchange(prefix: string, request: HttpRequest, authorization: string | undefined): Promise<HttpAnswer> {
     const session = this.#session ?? (await this.#opening)
     return new Promise((resolve, reject) => {
-      const settle = () => this.#exchanges.delete(exchange)
       const fail = (error: unknown) => {
-        settle()
-        reject(this.#error ?? toTransportError(error))
+        if (this.#exchanges.delete(exchange)) reject(this.#error ?? toTransportError(error))
       }
       const exchange = { started: Date.now(), fail }
       this.#exchanges.add(exchange)
@@ -210,7 +208,7 @@ class Connection {
       stream.on('data', (chunk: Buffer) => chunks.push(chunk))
       stream.on('end', () => {
         if (answer === undefined) return
-        settle()
+        this.#exchanges.delete(exchange)
         resolve({ ...answer, body: chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks) })
       })
       stream.on('error', fail)

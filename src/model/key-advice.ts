@@ -16,10 +16,11 @@ export function adviseKeys(run: {
 }): readonly KeyAdvice[] {
   const [before, current] = [keyIdOf(run.before), keyIdOf(run.after)]
   // A record that names another key than the cluster had at the start is out of date, and says nothing of the one before.
-  const recorded = before === undefined || sameKeyVersion(run.record.provedKeyId, before) ? run.record.previousKeyId : undefined
+  const recorded =
+    before === undefined || sameKeyVersion(run.record.provedKeyId, before) ? run.record.previousKeyId : undefined
   const advice: KeyAdvice[] = []
   const add = (keyId: string | undefined, state: KeyAdvice['state'], sentence: string): void => {
-    if (keyId === undefined || !keyId.startsWith('https://')) return
+    if (keyId?.startsWith('https://') !== true) return
     if (!advice.some((known) => sameKeyVersion(known.keyId, keyId))) advice.push({ keyId, state, sentence })
   }
   if (!run.proved) {
@@ -29,12 +30,14 @@ export function adviseKeys(run: {
     return advice
   }
   if (current === undefined) {
-    const sentence = 'Keep it: after KMS is switched off AKS still holds it, and names no point at which it becomes free.'
+    const sentence =
+      'Keep it: after KMS is switched off AKS still holds it, and names no point at which it becomes free.'
     for (const keyId of [before, run.record.provedKeyId, run.record.previousKeyId]) add(keyId, 'keep', sentence)
     return advice
   }
   add(current, 'current', 'In use: every Secret is encrypted under it.')
-  const keep = 'AKS keeps it as the previous key: keep it enabled and unexpired until the next rotation has ended green.'
+  const keep =
+    'AKS keeps it as the previous key: keep it enabled and unexpired until the next rotation has ended green.'
   if (before !== undefined && !sameKeyVersion(before, current)) {
     add(before, 'keep', keep)
     add(recorded, 'may-be-retired', 'No Secret is under it, and AKS keeps it no longer: it may be disabled.')

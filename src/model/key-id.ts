@@ -37,7 +37,11 @@ export function parseKeyId(text: string, vaultSuffix: string): KeyVersion | KeyI
 
 /** Key ids are compared without case: Azure's answers do not keep the spelling of what was sent. */
 export function sameKeyVersion(a: string | undefined, b: string | undefined): boolean {
-  return a !== undefined && b !== undefined && a.replace(/\/$/, '').toLowerCase() === b.replace(/\/$/, '').toLowerCase()
+  return a !== undefined && b !== undefined && comparable(a) === comparable(b)
+}
+
+function comparable(keyId: string): string {
+  return keyId.replace(/\/$/, '').toLowerCase()
 }
 
 /** A key version from an id that Azure itself gave; undefined where it names no version. */

@@ -30,10 +30,12 @@ export type KeyUnreadable = 'not-found' | 'deleted' | 'forbidden' | 'unreachable
 
 /** The newest version that can be used now, by creation: Key Vault lists versions in no order. */
 export function newestUsable(versions: readonly KeyProperties[], now: number): KeyProperties | undefined {
-  return versions.filter((version) => isUsable(version, now)).reduce<KeyProperties | undefined>(
-    (newest, version) => (newest === undefined || version.created > newest.created ? version : newest),
-    undefined
-  )
+  return versions
+    .filter((version) => isUsable(version, now))
+    .reduce<KeyProperties | undefined>(
+      (newest, version) => (newest === undefined || version.created > newest.created ? version : newest),
+      undefined
+    )
 }
 
 export function isUsable(version: KeyProperties, now: number): boolean {

@@ -51,7 +51,7 @@ function goOn(observed: Observed, goal: Goal): Decision {
     findings.push(
       refusal(
         'kubernetes-version-unavailable',
-        `From ${cluster.kubernetesVersion} AKS offers ${cluster.upgrades?.join(', ') || 'nothing'}; wanted is ${wanted}.`
+        `From ${cluster.kubernetesVersion} AKS offers ${offered(cluster)}; wanted is ${wanted}.`
       )
     )
   }
@@ -69,9 +69,16 @@ function nextVersion(cluster: Cluster, wanted: string): string | undefined {
   const current = cluster.kubernetesVersion
   if (compareVersions(current, wanted) >= 0) return current
   const nextMinor = Math.min(minor(current) + 1, minor(wanted))
-  const offered = (cluster.upgrades ?? [nextMinor === minor(wanted) ? wanted : `1.${String(nextMinor)}`]).filter(
+  const candidates = (cluster.upgrades ?? [nextMinor === minor(wanted) ? wanted : `1.${String(nextMinor)}`]).filter(
     (version) => minor(version) === nextMinor
   )
-  const exact = nextMinor === minor(wanted) && /^\d+\.\d+\.\d+$/.test(wanted) ? offered.filter((v) => v === wanted) : offered
+  const exact =
+    nextMinor === minor(wanted) && /^\d+\.\d+\.\d+$/.test(wanted)
+      ? candidates.filter((version) => version === wanted)
+      : candidates
   return [...exact].sort(compareVersions).at(-1)
+}
+
+function offered({ upgrades = [] }: Cluster): string {
+  return upgrades.length > 0 ? upgrades.join(', ') : 'nothing'
 }

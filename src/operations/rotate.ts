@@ -57,7 +57,9 @@ function finish(request: Request, observed: Observed, goal: Goal): Decision {
   const interrupted = observed.goal?.fromEarlierRun === true
   const findings: Finding[] = []
   if (goal.kms.enabled && !agrees(request, goal.kms)) {
-    findings.push(finding('warning', 'key-not-reached', `Wanted was ${request.key?.url ?? ''}; in use is ${goal.kms.keyId}.`))
+    findings.push(
+      finding('warning', 'key-not-reached', `Wanted was ${request.key?.url ?? ''}; in use is ${goal.kms.keyId}.`)
+    )
   }
   return reachProfile(observed, goal, goal.kms, {
     sentence: interrupted
@@ -96,7 +98,8 @@ function createVersion(observed: Observed, kms: KmsOn): Decision {
   if (observed.keyVersions?.kind === 'unreadable') {
     return refused(unreadableKey(observed.keyVersions.reason, observed.keyVersions.message))
   }
-  if (current === undefined || pinned === undefined) return refused(refusal('key-not-found', `${kms.keyId} was not read.`))
+  if (current === undefined || pinned === undefined)
+    return refused(refusal('key-not-found', `${kms.keyId} was not read.`))
   const findings = [...checkIdentity(observed.cluster), ...checkKey(current, observed.now)].filter(
     // A version that can no longer encrypt is a reason to rotate away from it.
     ({ code }) => code !== 'key-disabled' && code !== 'key-expired' && code !== 'key-not-yet-valid'

@@ -12,8 +12,6 @@ export function checkProfile(observed: Observed, wanted: KmsProfile): readonly F
   return [
     ...checkIdentity(observed.cluster),
     ...checkVaultMode(observed.cluster.kms, wanted),
-    ...(key === undefined
-      ? [unreadableKey('not-found', `${wanted.keyId} was not read.`)]
-      : checkKey(key, observed.now))
+    ...(key === undefined ? [unreadableKey('not-found', `${wanted.keyId} was not read.`)] : checkKey(key, observed.now))
   ]
 }

@@ -17,7 +17,14 @@ export const createKeyVersion: StepDefinition<Extract<Step, { kind: 'create-key-
     const pinned = keyOf(observed, keyIdOf(observed.cluster.kms) ?? '')
     if (id === undefined || pinned?.kind !== 'readable') return observed
     // Key Vault makes the new version of the same type as the newest.
-    const key: KeyDetails = { ...pinned.key, id, enabled: true, created: observed.now, notBefore: undefined, expires: undefined }
+    const key: KeyDetails = {
+      ...pinned.key,
+      id,
+      enabled: true,
+      created: observed.now,
+      notBefore: undefined,
+      expires: undefined
+    }
     const known = observed.keyVersions?.kind === 'readable' ? observed.keyVersions.versions : []
     return {
       ...observed,

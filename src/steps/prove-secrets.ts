@@ -27,6 +27,7 @@ export const proveSecrets: StepDefinition<Extract<Step, { kind: 'prove-secrets' 
     const proof = await reencrypt(step.when, context)
     if (!proof.proved) throw notProved(proof)
     context.memory.provedProfile = kms
+    context.memory.keyChanged = false
     await context.kubernetes.record.write(provedRecord(context, kms))
   }
 }
@@ -34,7 +35,11 @@ export const proveSecrets: StepDefinition<Extract<Step, { kind: 'prove-secrets' 
 /** Passes until nothing is stale; what they counted goes into the report, whatever came of them. */
 export async function reencrypt(when: ProofReport['when'], context: StepContext): Promise<Proof> {
   const { kubernetes, memory, log, signal } = context
-  const proof = await kubernetes.prove({ signal, onProgress: (progress) => log.info(progressLine(progress)) })
+  const proof = await kubernetes.prove({
+    signal,
+    keyChanged: memory.keyChanged,
+    onProgress: (progress) => log.info(progressLine(progress))
+  })
   const last = proof.passes.at(-1)
   memory.proofs.push({
     when,
@@ -64,7 +69,9 @@ function notProved(proof: Proof): ActionError {
   const last = proof.passes.at(-1)
   const failed = last?.counts.failed ?? 0
   if (failed > 0) {
-    const named = (last?.failures ?? []).slice(0, 5).map(({ namespace, name, reason }) => `${namespace}/${name} (${reason})`)
+    const named = (last?.failures ?? [])
+      .slice(0, 5)
+      .map(({ namespace, name, reason }) => `${namespace}/${name} (${reason})`)
     const more = failed > named.length ? `, and ${String(failed - named.length)} more` : ''
     return new ActionError(
       'secrets-failed',

@@ -13,9 +13,12 @@ export const setKmsProfile: StepDefinition<Extract<Step, { kind: 'set-kms-profil
   predict(step, observed) {
     return { ...observed, secretsProved: false, cluster: { ...observed.cluster, kms: step.profile, phase: 'ready' } }
   },
-  async perform(step, { cluster, clusters, memory, log, signal }) {
+  async perform(step, { observed, cluster, clusters, memory, log, signal }) {
     memory.provedProfile = undefined
+    memory.keyChanged = false
     await clusters.update(cluster, withKmsProfile(cluster.body, step.profile), { signal, onPoll: sayState(log) })
+    // Where an earlier attempt failed on the way, the Secrets may be under the new key already.
+    memory.keyChanged = observed.cluster.phase === 'ready'
   }
 }
 

@@ -17,15 +17,16 @@ const STEPS: { readonly [K in Step['kind']]: StepDefinition<Extract<Step, { kind
   'upgrade-kubernetes': upgradeKubernetes
 }
 
-/** A step together with its definition: what TypeScript can't tie together through a union. */
+/** A step together with what its kind knows of it. */
 export interface BoundStep {
   describe(observed: Observed): string
   predict(observed: Observed): Observed
   perform(context: StepContext): Promise<void>
 }
 
-export function bind<S extends Step>(step: S): BoundStep {
-  const definition = STEPS[step.kind] as unknown as StepDefinition<S>
+export function bind(step: Step): BoundStep {
+  // A step's own kind chose the definition, which TypeScript can't follow through the union.
+  const definition = STEPS[step.kind] as unknown as StepDefinition<Step>
   return {
     describe: (observed) => definition.describe(step, observed),
     predict: (observed) => definition.predict(step, observed),

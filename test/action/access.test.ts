@@ -50,7 +50,11 @@ describe('clouds', () => {
 describe('the Kubernetes API', () => {
   test('of a cluster without Entra: by the administrator’s certificate', async () => {
     await withBed({ cluster: { aad: false } }, async (bed) => {
-      bed.azure.permissions.grant(bed.azure.application.objectId, 'Azure Kubernetes Service Cluster Admin Role', bed.cluster.id)
+      bed.azure.permissions.grant(
+        bed.azure.application.objectId,
+        'Azure Kubernetes Service Cluster Admin Role',
+        bed.cluster.id
+      )
       await expectRotated(bed)
       expect(bed.azure.requests.some(({ path }) => path.endsWith('/listClusterAdminCredential'))).toBe(true)
     })
@@ -58,7 +62,11 @@ describe('the Kubernetes API', () => {
 
   test('of a cluster without Entra and without local accounts: refused with the way out', async () => {
     await withBed({ cluster: { aad: false, disableLocalAccounts: true } }, async (bed) => {
-      bed.azure.permissions.grant(bed.azure.application.objectId, 'Azure Kubernetes Service Cluster Admin Role', bed.cluster.id)
+      bed.azure.permissions.grant(
+        bed.azure.application.objectId,
+        'Azure Kubernetes Service Cluster Admin Role',
+        bed.cluster.id
+      )
       expectRed(await bed.run('rotate'), 'local-accounts-disabled')
       expect(bed.azure.writes).toEqual([])
     })
@@ -107,10 +115,17 @@ describe('the record and the lock', () => {
 
   test('can be kept in another namespace', async () => {
     await withBed({}, async (bed) => {
-      await bed.controlPlane.request('POST', '/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
+      await bed.controlPlane.request('POST', '/api/v1/namespaces', {
+        apiVersion: 'v1',
+        kind: 'Namespace',
+        metadata: { name: namespace }
+      })
       await expectRotated(bed, { 'record-namespace': namespace })
       expect(await recordOf(bed)).toBeUndefined()
-      const record = await bed.controlPlane.request('GET', `/api/v1/namespaces/${namespace}/configmaps/kms-etcd-encryption`)
+      const record = await bed.controlPlane.request(
+        'GET',
+        `/api/v1/namespaces/${namespace}/configmaps/kms-etcd-encryption`
+      )
       expect(record.status).toBe(200)
     })
   })

@@ -33,8 +33,8 @@ export function expectRed(result: RunResult, code: Code): RunReport {
   return report
 }
 
-/** Every Secret lies under this key version, or under none, by its bytes in etcd; and says what it said before. */
-export async function expectStored(bed: Bed, seeds: readonly SeedSecret[], keyId: string | 'identity'): Promise<void> {
+/** Every Secret lies under this key version, or none (`identity`), by its bytes in etcd; and says what it said before. */
+export async function expectStored(bed: Bed, seeds: readonly SeedSecret[], keyId: string): Promise<void> {
   const stored = await bed.controlPlane.storedSecrets()
   const tally = tallyStored(stored, bed.keyIds())
   expect(Object.keys(tally)).toEqual([keyId === 'identity' ? 'identity' : expect.stringContaining(keyId)])

@@ -31,7 +31,10 @@ describe('a run that is cut off', () => {
   test('is cancelled within two seconds, with counts so far, a summary, and the lock given back', async () => {
     const cancel = new AbortController()
     let cancelledAt = 0
-    bed.controlPlane.faults.inject({ kind: 'delay', milliseconds: 50 }, { when: ({ verb }) => verb === 'patch', times: 1000 })
+    bed.controlPlane.faults.inject(
+      { kind: 'delay', milliseconds: 50 },
+      { when: ({ verb }) => verb === 'patch', times: 1000 }
+    )
     afterPatches(20, () => {
       cancelledAt = performance.now()
       cancel.abort()
@@ -99,7 +102,9 @@ describe('what somebody else does', () => {
     })
     expectGreen(await bed.run('rotate'))
     expect(bed.cluster.body['tags']).toEqual({ team: 'platform' })
-    expect(bed.azure.writes.filter(({ method, path }) => method === 'PUT' && CLUSTER.test(path)).map(({ status }) => status)).toEqual([412, 200])
+    expect(
+      bed.azure.writes.filter(({ method, path }) => method === 'PUT' && CLUSTER.test(path)).map(({ status }) => status)
+    ).toEqual([412, 200])
   })
 
   test('two runs at once: one works, the other is refused and names the first', async () => {
@@ -142,7 +147,10 @@ describe('what Azure does', () => {
     bed.azure.disturb({
       method: 'PUT',
       url: CLUSTER,
-      reply: { status: 400, body: { code: 'BadRequest', details: null, message: 'This is not supported today.', subcode: '' } }
+      reply: {
+        status: 400,
+        body: { code: 'BadRequest', details: null, message: 'This is not supported today.', subcode: '' }
+      }
     })
     const report = expectRed(await bed.run('rotate'), 'cluster-update-rejected')
     expect(report.sentence).toContain('This is not supported today.')
@@ -152,7 +160,10 @@ describe('what Azure does', () => {
   test('polls that are throttled, fail, or are cut off say nothing of the operation', async () => {
     const url = /\/operations\//
     bed.azure.disturb({ url, reply: { status: 502, body: { error: { code: 'BadGatewayConnection', message: '' } } } })
-    bed.azure.disturb({ url, reply: { status: 429, headers: { 'retry-after': '1' }, body: { error: { code: 'Throttled', message: '' } } } })
+    bed.azure.disturb({
+      url,
+      reply: { status: 429, headers: { 'retry-after': '1' }, body: { error: { code: 'Throttled', message: '' } } }
+    })
     bed.azure.disturb({ url, reply: 'reset' })
     bed.azure.disturb({ url, reply: { status: 504, body: '<html>Gateway Timeout</html>' } })
     expectGreen(await bed.run('rotate'))

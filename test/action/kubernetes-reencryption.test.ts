@@ -494,7 +494,10 @@ describe('a proof', () => {
     const proof = await prove({ keyChanged: true, clock })
     expect(proof.proved).toBe(true)
     expect(counts(proof).map(({ reEncrypted }) => reEncrypted)).toEqual([0, 0, 20, 0])
-    expect(await prove({ keyChanged: true, clock, mostPasses: 3 })).toMatchObject({ proved: false, passes: [{}, {}, {}] })
+    expect(await prove({ keyChanged: true, clock, mostPasses: 3 })).toMatchObject({
+      proved: false,
+      passes: [{}, {}, {}]
+    })
   })
 
   test('meets the API servers by new connections in every pass', async () => {

@@ -44,7 +44,10 @@ describe('the life of a cluster', () => {
       ['before-change', 0],
       ['after-change', SECRETS]
     ])
-    expect(await recordOf(bed)).toMatchObject({ provedKeyId: keyId, provedBy: expect.stringContaining('/actions/runs/') })
+    expect(await recordOf(bed)).toMatchObject({
+      provedKeyId: keyId,
+      provedBy: expect.stringContaining('/actions/runs/')
+    })
     expect(await recordOf(bed)).not.toHaveProperty('goal')
     expect(await lockHolder(bed)).toBe('')
   })
@@ -53,14 +56,21 @@ describe('the life of a cluster', () => {
     const writes = bed.azure.writes.length
     const result = await bed.run('enable', { 'key-id': bed.keyIds()[0] ?? '' })
     expectGreen(result)
-    expect(result.outputs).toMatchObject({ changed: 'false', proved: 'true', 'secrets-already-current': String(SECRETS) })
+    expect(result.outputs).toMatchObject({
+      changed: 'false',
+      proved: 'true',
+      'secrets-already-current': String(SECRETS)
+    })
     expect(bed.azure.writes).toHaveLength(writes)
   })
 
   test('a dry run tells what a rotation will do, and touches nothing', async () => {
     const writes = bed.azure.writes.length
     const before = await bed.controlPlane.storedSecrets()
-    const lockedBefore = await bed.controlPlane.request('GET', '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kms-etcd-encryption')
+    const lockedBefore = await bed.controlPlane.request(
+      'GET',
+      '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kms-etcd-encryption'
+    )
     const result = await bed.run('rotate', { 'dry-run': 'true' })
     const report = expectGreen(result)
     expect(report.result).toBe('planned')
@@ -74,7 +84,10 @@ describe('the life of a cluster', () => {
     expect(bed.azure.writes).toHaveLength(writes)
     expect(bed.keyIds()).toHaveLength(1)
     expect(await bed.controlPlane.storedSecrets()).toEqual(before)
-    const lockedAfter = await bed.controlPlane.request('GET', '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kms-etcd-encryption')
+    const lockedAfter = await bed.controlPlane.request(
+      'GET',
+      '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kms-etcd-encryption'
+    )
     expect(lockedAfter.body).toEqual(lockedBefore.body)
     const again = await bed.run('rotate', { 'dry-run': 'true' })
     expect(again.outputs['plan-hash']).toBe(result.outputs['plan-hash'])
@@ -152,14 +165,23 @@ describe('the life of a cluster', () => {
     expect(bed.network.refused).toEqual([])
     expect(bed.network.failures).toEqual([])
     expect(new Set(bed.network.connected)).toEqual(
-      new Set([`${bed.azure.cloud.authorityHost}:443`, `${bed.azure.cloud.resourceManagerHost}:443`, `${new URL(bed.vault.url).host}:443`])
+      new Set([
+        `${bed.azure.cloud.authorityHost}:443`,
+        `${bed.azure.cloud.resourceManagerHost}:443`,
+        `${new URL(bed.vault.url).host}:443`
+      ])
     )
   })
 })
 
 describe('migrate-v2', () => {
   test('takes a cluster with KMS v1 to 1.27 and KMS v2', async () => {
-    const bed = await startEmbeddedBed({ kms: true, timeScale: 0.001, secrets: seeds, cluster: { kubernetesVersion: '1.25.6' } })
+    const bed = await startEmbeddedBed({
+      kms: true,
+      timeScale: 0.001,
+      secrets: seeds,
+      cluster: { kubernetesVersion: '1.25.6' }
+    })
     try {
       const [keyId = ''] = bed.keyIds()
       expect((await bed.controlPlane.storedSecrets())[0]?.provider).toMatch(/^k8s:enc:kms:v1:/)

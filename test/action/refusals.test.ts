@@ -22,8 +22,18 @@ afterAll(async () => {
 })
 
 /** Red with the code, and neither Azure nor the cluster was written to. */
-async function expectRefused(bed: Bed, code: Code, operation: string, inputs: Inputs, env: Inputs = {}): Promise<string> {
-  const [writes, secrets, record] = [bed.azure.writes.length, await bed.controlPlane.storedSecrets(), await recordOf(bed)]
+async function expectRefused(
+  bed: Bed,
+  code: Code,
+  operation: string,
+  inputs: Inputs,
+  env: Inputs = {}
+): Promise<string> {
+  const [writes, secrets, record] = [
+    bed.azure.writes.length,
+    await bed.controlPlane.storedSecrets(),
+    await recordOf(bed)
+  ]
   const result = await bed.run(operation, inputs, { env })
   const report = expectRed(result, code)
   expect(bed.azure.writes.slice(writes)).toEqual([])
@@ -44,7 +54,12 @@ describe('inputs', () => {
     ['a versionless key id', 'key-id-versionless', 'enable', { 'key-id': keyId('keys/etcd') }],
     ['a secret', 'key-id-not-a-key', 'enable', { 'key-id': keyId('secrets/etcd/abc') }],
     ['a Managed HSM', 'key-id-managed-hsm', 'enable', { 'key-id': 'https://hsm.managedhsm.azure.net/keys/etcd/abc' }],
-    ['another cloud’s vault', 'key-id-other-cloud', 'enable', { 'key-id': 'https://kv-x.vault.azure.cn/keys/etcd/abc' }],
+    [
+      'another cloud’s vault',
+      'key-id-other-cloud',
+      'enable',
+      { 'key-id': 'https://kv-x.vault.azure.cn/keys/etcd/abc' }
+    ],
     ['disable with a key', 'input-invalid', 'disable', { 'key-id': keyId('keys/etcd/abc') }],
     ['max-key-age elsewhere', 'input-invalid', 'disable', { 'max-key-age': '90d' }],
     ['a max-key-age without unit', 'input-invalid', 'rotate', { 'max-key-age': '90' }],
@@ -95,7 +110,9 @@ describe('the key', () => {
   })
 
   test('in a vault that is not there', async () => {
-    await expectRefused(off, 'key-vault-unreachable', 'enable', { 'key-id': `https://kv-nowhere.vault.azure.net/keys/etcd/${'0'.repeat(32)}` })
+    await expectRefused(off, 'key-vault-unreachable', 'enable', {
+      'key-id': `https://kv-nowhere.vault.azure.net/keys/etcd/${'0'.repeat(32)}`
+    })
   })
 
   test('of a vault that the workflow may not read', async () => {
@@ -179,7 +196,13 @@ describe('signing in', () => {
   })
 
   test('without id-token: write', async () => {
-    await expectRefused(on, 'oidc-unavailable', 'rotate', {}, { ACTIONS_ID_TOKEN_REQUEST_URL: '', ACTIONS_ID_TOKEN_REQUEST_TOKEN: '' })
+    await expectRefused(
+      on,
+      'oidc-unavailable',
+      'rotate',
+      {},
+      { ACTIONS_ID_TOKEN_REQUEST_URL: '', ACTIONS_ID_TOKEN_REQUEST_TOKEN: '' }
+    )
   })
 
   test('with a subject that no federated credential has: the message shows what was sent and what to create', async () => {

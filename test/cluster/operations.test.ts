@@ -17,7 +17,11 @@ describe('two real API servers', () => {
   })
 
   /** Every Secret re-encrypted once by this run and proved, by what it says and by what lies in etcd. */
-  async function runAndExpect(operation: string, inputs: Readonly<Record<string, string>>, under: string): Promise<void> {
+  async function runAndExpect(
+    operation: string,
+    inputs: Readonly<Record<string, string>>,
+    under: string
+  ): Promise<void> {
     const result = await bed.run(operation, inputs)
     expectGreen(result)
     await expectStored(bed, seeds, under)
@@ -35,17 +39,20 @@ describe('two real API servers', () => {
     await runAndExpect('enable', { 'key-id': keyId }, keyId)
   })
 
-  test.each([1, 2, 3])('rotation %i, after which the key version before the previous one is no longer needed', async (rotation) => {
-    const keyId = await bed.addKeyVersion()
-    await runAndExpect('rotate', {}, keyId)
-    expect(await recordOf(bed)).toMatchObject({ provedKeyId: keyId, previousKeyId: bed.keyIds()[rotation - 1] })
-    const retired = bed.vault.versions('etcd')[rotation - 2]
-    if (retired === undefined) return
-    retired.enabled = false
-    // API servers that are started anew have none of its keys in memory.
-    await bed.controlPlane.roll(bed.cluster.encryption)
-    await expectStored(bed, seeds, keyId)
-  })
+  test.each([1, 2, 3])(
+    'rotation %i, after which the key version before the previous one is no longer needed',
+    async (rotation) => {
+      const keyId = await bed.addKeyVersion()
+      await runAndExpect('rotate', {}, keyId)
+      expect(await recordOf(bed)).toMatchObject({ provedKeyId: keyId, previousKeyId: bed.keyIds()[rotation - 1] })
+      const retired = bed.vault.versions('etcd')[rotation - 2]
+      if (retired === undefined) return
+      retired.enabled = false
+      // API servers that are started anew have none of its keys in memory.
+      await bed.controlPlane.roll(bed.cluster.encryption)
+      await expectStored(bed, seeds, keyId)
+    }
+  )
 
   test('disable', async () => {
     await runAndExpect('disable', {}, 'identity')
@@ -73,7 +80,9 @@ test('from KMS v1 on 1.26 to KMS v2 on 1.27', async () => {
     const report = expectGreen(await bed.run('migrate-v2'))
     expect(report.after?.kubernetesVersion).toMatch(/^1\.27\./)
     await expectStored(bed, seeds, keyId)
-    expect((await bed.controlPlane.storedSecrets()).every(({ provider }) => provider.startsWith('k8s:enc:kms:v2:'))).toBe(true)
+    expect(
+      (await bed.controlPlane.storedSecrets()).every(({ provider }) => provider.startsWith('k8s:enc:kms:v2:'))
+    ).toBe(true)
   } finally {
     await bed.stop()
   }

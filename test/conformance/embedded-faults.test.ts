@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect, constants, type ClientHttp2Session } from 'node:http2'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
@@ -292,6 +293,33 @@ describe('faults of the embedded API server', () => {
     expect((await controlPlane.storedSecrets()).find(({ name }) => name === 'secret')?.provider).toBe('identity')
   })
 
+  test('who writes while another write waits for the vault is not overwritten', async () => {
+    const vault = inMemoryVault()
+    const slot = { kind: 'kms', apiVersion: 'v1', name: 'slot0', keyId: 'https://v.vault.azure.net/keys/k/1' } as const
+    const plane = await startEmbeddedControlPlane({
+      keyOperations: {
+        ...vault,
+        async encrypt(keyId, plaintext) {
+          await sleep(10)
+          return vault.encrypt(keyId, plaintext)
+        }
+      },
+      authenticateToken,
+      kmsV1: true,
+      encryption: [slot, { kind: 'identity' }]
+    })
+    try {
+      const contended = await plant({ ...subject, controlPlane: plane }, 'faults', 'contended')
+      const keys = ['a', 'b', 'c', 'd']
+      const patches = keys.map((key) => plane.request('PATCH', contended, { metadata: { labels: { [key]: 'set' } } }))
+      expect((await Promise.all(patches)).map(({ status }) => status)).toEqual([200, 200, 200, 200])
+      const { body } = await plane.request('GET', contended)
+      expect(body).toMatchObject({ metadata: { labels: { a: 'set', b: 'set', c: 'set', d: 'set' } } })
+    } finally {
+      await plane.stop()
+    }
+  })
+
   test('what is under way during a roll is not written under the old keys', async () => {
     const vault = inMemoryVault()
     const [waiting, go] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()]
@@ -322,7 +350,7 @@ describe('faults of the embedded API server', () => {
       const before = await plane.storedSecrets()
       go.resolve(undefined)
       await failed
-      await new Promise((done) => setTimeout(done, 20))
+      await sleep(20)
       expect(await plane.storedSecrets()).toEqual(before)
     } finally {
       await plane.stop()

@@ -14,7 +14,10 @@ const K3 = keyVersion(3)
 const [D1, D2, D3] = [keyDetails(K1), keyDetails(K2), keyDetails(K3)]
 
 /** The steps to the end, each shortened to what matters, and the end itself. */
-function walk(request: Request, start: Observed): { readonly steps: string[]; readonly end: Decision; readonly last: Observed } {
+function walk(
+  request: Request,
+  start: Observed
+): { readonly steps: string[]; readonly end: Decision; readonly last: Observed } {
   const steps: string[] = []
   let observed = start
   for (let i = 0; i < 40; i++) {
@@ -53,7 +56,12 @@ function refusals(request: Request, observed: Observed): Code[] {
 
 /** What the next run sees when this one was killed: only the cluster, the vault and the record. */
 function nextRun(observed: Observed): Observed {
-  return { ...observed, secretsProved: false, madeKeyId: undefined, goal: observed.goal && { ...observed.goal, fromEarlierRun: true } }
+  return {
+    ...observed,
+    secretsProved: false,
+    madeKeyId: undefined,
+    goal: observed.goal && { ...observed.goal, fromEarlierRun: true }
+  }
 }
 
 describe('enable', () => {
@@ -76,7 +84,11 @@ describe('enable', () => {
   })
 
   test('another vault’s key is a rotation too, whatever its mode', () => {
-    const other = requestFor('enable', { key: keyVersion(1, 'kv-other'), networkAccess: 'Private', vaultResourceId: '/x' })
+    const other = requestFor('enable', {
+      key: keyVersion(1, 'kv-other'),
+      networkAccess: 'Private',
+      vaultResourceId: '/x'
+    })
     expect(refusals(other, observedWith(clusterWith(kmsOn(K1)), [D1]))).toEqual(['kms-on-with-another-key'])
   })
 
@@ -117,7 +129,11 @@ describe('rotate', () => {
 
   test('passes over versions that can’t be used', () => {
     const versions = [D1, D2, keyDetails(K3, { enabled: false })]
-    expect(walk(requestFor('rotate'), observedWith(clusterWith(kmsOn(K1)), versions)).steps).toEqual(['prove', 'set 2', 'prove'])
+    expect(walk(requestFor('rotate'), observedWith(clusterWith(kmsOn(K1)), versions)).steps).toEqual([
+      'prove',
+      'set 2',
+      'prove'
+    ])
   })
 
   test('makes a version when the cluster has the newest', () => {
@@ -143,7 +159,11 @@ describe('rotate', () => {
     const elsewhere = keyVersion(7, 'kv-other')
     for (const key of [K1, elsewhere]) {
       const start = observedWith(clusterWith(kmsOn(K2)), [D1, D2, keyDetails(elsewhere)])
-      expect(walk(requestFor('rotate', { key }), start).steps).toEqual(['prove', `set ${key.version.slice(-1)}`, 'prove'])
+      expect(walk(requestFor('rotate', { key }), start).steps).toEqual([
+        'prove',
+        `set ${key.version.slice(-1)}`,
+        'prove'
+      ])
     }
   })
 
@@ -218,7 +238,11 @@ describe('rotate', () => {
 
 describe('disable', () => {
   test('proves, switches off, and proves', () => {
-    expect(walk(requestFor('disable'), observedWith(clusterWith(kmsOn(K1)), [D1])).steps).toEqual(['prove', 'off', 'prove'])
+    expect(walk(requestFor('disable'), observedWith(clusterWith(kmsOn(K1)), [D1])).steps).toEqual([
+      'prove',
+      'off',
+      'prove'
+    ])
   })
 
   test('off already: proves', () => {
@@ -239,7 +263,16 @@ describe('migrate-v2', () => {
 
   test('off, minor by minor up, and on again, with proofs between', () => {
     const { steps, end } = walk(requestFor('migrate-v2', { kubernetesVersion: '1.28' }), observedWith(old, [D1]))
-    expect(steps).toEqual(['prove', 'off', 'prove', 'upgrade 1.26.10', 'upgrade 1.27', 'upgrade 1.28', 'set 1', 'prove'])
+    expect(steps).toEqual([
+      'prove',
+      'off',
+      'prove',
+      'upgrade 1.26.10',
+      'upgrade 1.27',
+      'upgrade 1.28',
+      'set 1',
+      'prove'
+    ])
     expect(end.kind).toBe('done')
   })
 
@@ -255,7 +288,9 @@ describe('migrate-v2', () => {
   })
 
   test('is refused where the key could not be used afterwards', () => {
-    expect(refusals(requestFor('migrate-v2'), observedWith(old, [keyDetails(K1, { enabled: false })]))).toEqual(['key-disabled'])
+    expect(refusals(requestFor('migrate-v2'), observedWith(old, [keyDetails(K1, { enabled: false })]))).toEqual([
+      'key-disabled'
+    ])
   })
 
   test('is refused where KMS is off', () => {
@@ -266,7 +301,12 @@ describe('migrate-v2', () => {
 describe('the state of the cluster', () => {
   test('is waited for while it is changing', () => {
     const cluster = clusterWith(kmsOn(K1), { phase: 'changing', provisioningState: 'Upgrading' })
-    expect(walk(requestFor('rotate'), observedWith(cluster, [D1, D2])).steps).toEqual(['wait', 'prove', 'set 2', 'prove'])
+    expect(walk(requestFor('rotate'), observedWith(cluster, [D1, D2])).steps).toEqual([
+      'wait',
+      'prove',
+      'set 2',
+      'prove'
+    ])
   })
 
   test.each<['stopped' | 'deleting' | 'failed', Code]>([
@@ -292,44 +332,53 @@ describe('whatever the start, and wherever a run is killed', () => {
     ['migrate-v2', requestFor('migrate-v2'), observedWith(clusterWith(kmsOn(K1), v125), [D1])]
   ]
 
-  test.each(starts)('%s: the profile is never set over unproved Secrets, and the end is proved', (_name, request, start) => {
-    let observed = start
-    for (;;) {
-      const decision = decide(request, observed)
-      if (decision.kind !== 'step') {
-        expect(decision.kind).toBe('done')
-        expect(observed.secretsProved).toBe(true)
-        return
+  test.each(starts)(
+    '%s: the profile is never set over unproved Secrets, and the end is proved',
+    (_name, request, start) => {
+      let observed = start
+      for (;;) {
+        const decision = decide(request, observed)
+        if (decision.kind !== 'step') {
+          expect(decision.kind).toBe('done')
+          expect(observed.secretsProved).toBe(true)
+          return
+        }
+        if (decision.step.kind === 'set-kms-profile') {
+          expect(observed.secretsProved).toBe(true)
+          expect(observed.goal).toBeDefined()
+        }
+        observed = bind(decision.step).predict(observed)
       }
-      if (decision.step.kind === 'set-kms-profile') {
-        expect(observed.secretsProved).toBe(true)
-        expect(observed.goal).toBeDefined()
-      }
-      observed = bind(decision.step).predict(observed)
     }
-  })
+  )
 
-  test.each(starts)('%s: run again after a kill before, after or within any step, it ends the same', (_name, request, start) => {
-    const whole = walk(request, start)
-    let observed = start
-    for (let killedAfter = 0; ; killedAfter++) {
-      const resumed = walk(request, nextRun(observed))
-      expect(resumed.end.kind).toBe('done')
-      expect(resumed.last.cluster).toEqual(whole.last.cluster)
+  test.each(starts)(
+    '%s: run again after a kill before, after or within any step, it ends the same',
+    (_name, request, start) => {
+      const whole = walk(request, start)
+      let observed = start
+      for (let killedAfter = 0; ; killedAfter++) {
+        const resumed = walk(request, nextRun(observed))
+        expect(resumed.end.kind).toBe('done')
+        expect(resumed.last.cluster).toEqual(whole.last.cluster)
 
-      const decision = decide(request, observed)
-      if (decision.kind !== 'step') {
-        expect(killedAfter).toBeGreaterThan(2)
-        return
+        const decision = decide(request, observed)
+        if (decision.kind !== 'step') {
+          expect(killedAfter).toBeGreaterThan(2)
+          return
+        }
+        const after = bind(decision.step).predict(observed)
+        // Within the step: Azure shows the new profile while it is still at work, or has failed at it.
+        for (const phase of ['changing', 'failed'] as const) {
+          if (decision.step.kind !== 'set-kms-profile' && decision.step.kind !== 'upgrade-kubernetes') continue
+          const within = nextRun({ ...after, cluster: { ...after.cluster, phase } })
+          expect(walk(request, within).last.cluster).toEqual({
+            ...whole.last.cluster,
+            provisioningState: expect.any(String)
+          })
+        }
+        observed = after
       }
-      const after = bind(decision.step).predict(observed)
-      // Within the step: Azure shows the new profile while it is still at work, or has failed at it.
-      for (const phase of ['changing', 'failed'] as const) {
-        if (decision.step.kind !== 'set-kms-profile' && decision.step.kind !== 'upgrade-kubernetes') continue
-        const within = nextRun({ ...after, cluster: { ...after.cluster, phase } })
-        expect(walk(request, within).last.cluster).toEqual({ ...whole.last.cluster, provisioningState: expect.any(String) })
-      }
-      observed = after
     }
-  })
+  )
 })

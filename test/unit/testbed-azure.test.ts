@@ -258,17 +258,29 @@ describe('Entra', () => {
       700213,
       401,
       'invalid_client',
-      () => void github.setClaims({ sub: 'repo:octo/platform:pull_request' })
+      () => {
+        github.setClaims({ sub: 'repo:octo/platform:pull_request' })
+      }
     ],
     [
       'another case',
       7002138,
       401,
       'invalid_client',
-      () => void github.setClaims({ sub: 'repo:Octo/platform:ref:refs/heads/main' })
+      () => {
+        github.setClaims({ sub: 'repo:Octo/platform:ref:refs/heads/main' })
+      }
     ],
     ['another audience', 700212, 401, 'invalid_client', () => void (audience = 'https://github.com/octo')],
-    ['a stale assertion', 700024, 401, 'invalid_client', () => github.setLifetime(-1) as undefined]
+    [
+      'a stale assertion',
+      700024,
+      401,
+      'invalid_client',
+      () => {
+        github.setLifetime(-1)
+      }
+    ]
   ])('refuses %s with AADSTS%i', async (_name, code, status, error, arrange) => {
     const answer = await bed.signIn('https://vault.azure.net/.default', arrange(bed.azure) ?? {})
     expect(answer.status).toBe(status)
@@ -921,9 +933,9 @@ describe('Key Vault', () => {
     const made = [await vault.addKey('kms'), await vault.addKey('kms'), await vault.addKey('kms')]
     const token = azure.entra.issueAccessToken(azure.application, 'https://vault.azure.net')
     const seen: string[] = []
-    let next: string | undefined = `${vault.url}/keys/kms/versions?maxresults=2&api-version=7.6`
-    while (next !== undefined && next !== '') {
-      const { body }: { body: JsonObject } = await call('GET', next, { token })
+    let next = `${vault.url}/keys/kms/versions?maxresults=2&api-version=7.6`
+    while (next !== '') {
+      const { body } = await call('GET', next, { token })
       seen.push(...listAt(body, 'value').map((one) => textAt(one, 'kid')))
       next = textAt(body, 'nextLink')
     }

@@ -4,7 +4,7 @@ import type { GitHubIssuer } from '../github/oidc-issuer.ts'
 import type { WireAnswer, WireHandler, WireRequest } from '../network.ts'
 import { AKS_SERVER_APPLICATION, vaultResource, type BedCloud } from './clouds.ts'
 import { createSigningKey, publicJwk, readToken, signToken } from './jwt.ts'
-import type { JsonObject } from './json.ts'
+import { textAt, type JsonObject } from './json.ts'
 
 /** Somebody that access tokens speak of: a service principal or a managed identity. */
 export interface Principal {
@@ -215,15 +215,15 @@ export async function createEntra(options: {
     verifyAccessToken(token, audiences) {
       const claims = readToken(key, token)
       if (claims === undefined) return { problem: 'malformed', detail: '' }
-      const audience = String(claims['aud'])
+      const audience = textAt(claims, 'aud')
       if (![audiences].flat().includes(withoutSlash(audience))) return { problem: 'audience', detail: audience }
       const expires = Number(claims['exp'])
       if (Date.now() >= expires * 1000) return { problem: 'expired', detail: time(expires) }
       return {
         principal: {
-          tenantId: String(claims['tid']),
-          objectId: String(claims['oid']),
-          applicationId: String(claims['appid'])
+          tenantId: textAt(claims, 'tid'),
+          objectId: textAt(claims, 'oid'),
+          applicationId: textAt(claims, 'appid')
         },
         groups: Array.isArray(claims['groups']) ? claims['groups'].map(String) : [],
         expires
@@ -244,7 +244,7 @@ function matchCredential(
   credentials: readonly FederatedCredential[],
   claims: JsonObject
 ): { readonly code: number; readonly message: string } | undefined {
-  const [issuer, subject, audience] = [String(claims['iss']), String(claims['sub']), String(claims['aud'])]
+  const [issuer, subject, audience] = [textAt(claims, 'iss'), textAt(claims, 'sub'), textAt(claims, 'aud')]
   const advice =
     'Check your federated identity credential Subject, Audience and Issuer against the presented assertion.'
   const documentation = 'https://learn.microsoft.com/entra/workload-id/workload-identity-federation'

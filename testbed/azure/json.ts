@@ -20,7 +20,12 @@ export function textAt(value: Json | undefined, ...path: readonly string[]): str
 
 export function listAt(value: Json | undefined, ...path: readonly string[]): readonly Json[] {
   const found = at(value, ...path)
-  return Array.isArray(found) ? found : []
+  return isJsonList(found) ? found : []
+}
+
+/** Array.isArray alone would make `any` of a readonly list's elements. */
+function isJsonList(value: Json | undefined): value is readonly Json[] {
+  return Array.isArray(value)
 }
 
 /** A copy with another value at a path; undefined removes it. Objects on the way are made where they are missing. */

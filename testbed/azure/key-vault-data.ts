@@ -319,7 +319,9 @@ function rotationPolicy(vault: Vault, key: KeyState): JsonObject {
 function changesOf(body: JsonObject): NewKeyVersion {
   const { enabled, exp, nbf } = objectAt(body, 'attributes')
   const operations = listAt(body, 'key_ops').map(String)
-  const tags = Object.entries(objectAt(body, 'tags')).map(([name, value]) => [name, String(value)] as const)
+  const tags = Object.entries(objectAt(body, 'tags')).map(([name, value]) => {
+    return [name, typeof value === 'string' ? value : JSON.stringify(value)] as const
+  })
   return {
     ...(typeof enabled === 'boolean' ? { enabled } : {}),
     ...(typeof exp === 'number' ? { expires: exp } : {}),

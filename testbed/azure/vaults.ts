@@ -109,7 +109,7 @@ export function createVaults(options: { readonly cloud: BedCloud; readonly permi
     const granted = listAt(vault.properties, 'accessPolicies')
       .filter((entry) => textAt(entry, 'objectId') === caller.objectId)
       .flatMap((entry) => listAt(entry, 'permissions', 'keys'))
-      .map((name) => String(name).toLowerCase())
+      .map((name) => textAt(name).toLowerCase())
     if (granted.includes('all') || granted.includes(policy)) return
     throw vaultFault(
       403,

@@ -102,8 +102,7 @@ async function go(args: readonly string[]): Promise<void> {
     stdio: ['ignore', 'ignore', 'inherit']
   })
   try {
-    const [code] = await once(child, 'exit')
-    if (code !== 0) throw new Error(`go build in ${GO_MODULE} failed; its output says why.`)
+    await once(child, 'exit')
   } catch (error) {
     if (!isErrno(error, 'ENOENT')) throw error
     throw new Error(
@@ -111,6 +110,7 @@ async function go(args: readonly string[]): Promise<void> {
       { cause: error }
     )
   }
+  if (child.exitCode !== 0) throw new Error(`go build in ${GO_MODULE} failed; its output says why.`)
 }
 
 function cacheHome(): string {

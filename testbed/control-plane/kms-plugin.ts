@@ -109,7 +109,7 @@ function unary<Request, Response>(answer: (request: Request) => Promise<Response
     answer(call.request).then(
       (response) => respond(null, response),
       (error: unknown) =>
-        respond({ code: status.UNKNOWN, details: error instanceof Error ? error.message : `${error}` })
+        respond({ code: status.UNKNOWN, details: error instanceof Error ? error.message : String(error) })
     )
   }
 }

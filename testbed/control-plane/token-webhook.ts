@@ -15,20 +15,20 @@ export interface TokenWebhook {
 export async function startTokenWebhook(
   authenticateToken: (token: string) => KubernetesUser | undefined
 ): Promise<TokenWebhook> {
-  const server = createServer(async (request, response) => {
-    try {
-      const user = authenticateToken(await reviewedToken(request))
-      response.setHeader('content-type', 'application/json')
-      response.end(
-        JSON.stringify({
-          apiVersion: 'authentication.k8s.io/v1',
-          kind: 'TokenReview',
-          status: user === undefined ? { authenticated: false } : { authenticated: true, user }
-        })
-      )
-    } catch (error) {
-      response.writeHead(500).end(String(error))
-    }
+  async function review(request: IncomingMessage): Promise<string> {
+    const user = authenticateToken(await reviewedToken(request))
+    return JSON.stringify({
+      apiVersion: 'authentication.k8s.io/v1',
+      kind: 'TokenReview',
+      status: user === undefined ? { authenticated: false } : { authenticated: true, user }
+    })
+  }
+
+  const server = createServer((request, response) => {
+    review(request).then(
+      (answer) => response.setHeader('content-type', 'application/json').end(answer),
+      (error: unknown) => response.writeHead(500).end(String(error))
+    )
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -51,7 +51,7 @@ export function encodeKmsV2Value(value: KmsV2Value): Uint8Array {
 
 export function decodeKmsV2Value(bytes: Uint8Array): KmsV2Value {
   const prefix = providerPrefix(bytes)
-  if (prefix === undefined || !prefix.startsWith(KMS_V2_PREFIX)) throw new Error('KMS v2 did not write this value.')
+  if (prefix?.startsWith(KMS_V2_PREFIX) !== true) throw new Error('KMS v2 did not write this value.')
   const fields = readFields(bytes.subarray(prefix.length))
   return {
     providerName: prefix.slice(KMS_V2_PREFIX.length, -1),

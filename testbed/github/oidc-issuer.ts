@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 import { createSigningKey, publicJwk, readToken, signToken } from '../azure/jwt.ts'
-import type { JsonObject } from '../azure/json.ts'
+import { textAt, type JsonObject } from '../azure/json.ts'
 import { answer, type WireAnswer, type WireHandler } from '../network.ts'
 
 export const GITHUB_ISSUER = 'https://token.actions.githubusercontent.com'
@@ -88,7 +88,7 @@ export async function startGitHubIssuer(options: GitHubIssuerOptions = {}): Prom
       return claims
     },
     get subject() {
-      return String(claims['sub'])
+      return textAt(claims, 'sub')
     },
     setClaims(changes) {
       claims = { ...claims, ...changes }

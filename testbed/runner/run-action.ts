@@ -47,7 +47,13 @@ export interface RunResult {
 /** Runs the built action once, with the files and variables that GitHub's runner gives a step. */
 export async function runAction(options: RunOptions): Promise<RunResult> {
   const home = await mkdtemp(join(tmpdir(), 'runner-'))
-  const files = { GITHUB_OUTPUT: 'output', GITHUB_STEP_SUMMARY: 'summary', GITHUB_STATE: 'state', GITHUB_ENV: 'env', GITHUB_PATH: 'path' }
+  const files = {
+    GITHUB_OUTPUT: 'output',
+    GITHUB_STEP_SUMMARY: 'summary',
+    GITHUB_STATE: 'state',
+    GITHUB_ENV: 'env',
+    GITHUB_PATH: 'path'
+  }
   const fileVariables: Record<string, string> = {}
   for (const [variable, file] of Object.entries(files)) {
     fileVariables[variable] = join(home, file)
@@ -96,7 +102,9 @@ export async function runAction(options: RunOptions): Promise<RunResult> {
 
 /** What the runner passes for inputs that a workflow does not set; an input without a default is passed empty. */
 async function defaults(): Promise<Record<string, string>> {
-  const metadata = load(await readFile(METADATA, 'utf8')) as { readonly inputs: Record<string, { readonly default?: string }> }
+  const metadata = load(await readFile(METADATA, 'utf8')) as {
+    readonly inputs: Record<string, { readonly default?: string }>
+  }
   return Object.fromEntries(Object.entries(metadata.inputs).map(([name, input]) => [name, input.default ?? '']))
 }
 
