@@ -1,8 +1,7 @@
 import { constants, createHash, generateKeyPairSync, privateDecrypt, publicEncrypt } from 'node:crypto'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { request as httpsRequest } from 'node:https'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
@@ -203,20 +202,12 @@ describe('one API server, KMS v1', () => {
 })
 
 test('stopping leaves nothing behind', async () => {
-  const usual = process.env['TMPDIR']
-  const place = mkdtempSync(join(tmpdir(), 'test-'))
-  process.env['TMPDIR'] = place
-  try {
-    const controlPlane = await startRealControlPlane(withUsers({ keyOperations: new Vault(), encryption: [IDENTITY] }))
-    expect(readdirSync(place)).toHaveLength(1)
-    await controlPlane.stop()
-    expect(readdirSync(place)).toEqual([])
-    await expect(controlPlane.request('GET', '/readyz')).rejects.toThrow()
-  } finally {
-    if (usual === undefined) delete process.env['TMPDIR']
-    else process.env['TMPDIR'] = usual
-    rmSync(place, { recursive: true })
-  }
+  const controlPlane = await startRealControlPlane(withUsers({ keyOperations: new Vault(), encryption: [IDENTITY] }))
+  const directories = directoriesOfThisProcess()
+  await controlPlane.stop()
+  expect(directories).toHaveLength(1)
+  expect(directoriesOfThisProcess()).toEqual([])
+  await expect(controlPlane.request('GET', '/readyz')).rejects.toThrow()
 })
 
 function startedForTheseTests(options: Omit<ControlPlaneOptions, 'authenticateToken'>): () => ControlPlane {
@@ -331,6 +322,10 @@ async function statusesUntil(
 /** Resolves when the control plane ends a watch, which no client would end. */
 async function keptConnection(controlPlane: ControlPlane): Promise<void> {
   await asAdmin(controlPlane, '/api/v1/namespaces?watch=true').catch(() => undefined)
+}
+
+function directoriesOfThisProcess(): readonly string[] {
+  return readdirSync(tmpdir()).filter((name) => name.startsWith(`aks-kms-${process.pid}-`))
 }
 
 function utf8(bytes: Uint8Array | undefined): string {

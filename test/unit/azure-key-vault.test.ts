@@ -155,7 +155,11 @@ describe('readKey', () => {
     ['a name that is not known', new RestError('getaddrinfo ENOTFOUND x', { code: 'ENOTFOUND' }), /no such vault/],
     ['resets', reset, /ECONNRESET/],
     ['errors', refused(503, 'ServiceUnavailable', 'busy'), /busy/],
-    ['a proxy on the way', { status: 502, headers: { 'content-type': 'text/html' }, body: '<html>Bad Gateway</html>' }, /HTTP status 502/]
+    [
+      'a proxy on the way',
+      { status: 502, headers: { 'content-type': 'text/html' }, body: '<html>Bad Gateway</html>' },
+      /HTTP status 502/
+    ]
   ] as const)('unreachable: %s', async (_, answer, words) => {
     const wire = fakeWire(() => answer)
     expect(await keyVault(wire).readKey(ID)).toMatchObject({

@@ -30,7 +30,7 @@ const client = createContainerService(credential, bed.subscriptionId, {
   endpoint: bed.resourceManager,
   credentials: { scopes: [bed.resourceManagerScope] }
 })
-const cluster = client.pathUnchecked('{id}', { value: bed.clusterId, allowReserved: true })
+const cluster = client.pathUnchecked(bed.clusterId)
 const queryParameters = { 'api-version': '2025-10-01' }
 
 const read = await cluster.get({ queryParameters })

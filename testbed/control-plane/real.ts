@@ -30,7 +30,7 @@ export async function startRealControlPlane(options: ControlPlaneOptions): Promi
   }
 
   try {
-    const directory = await mkdtemp(join(tmpdir(), 'aks-kms-'))
+    const directory = await mkdtemp(join(tmpdir(), `aks-kms-${process.pid}-`))
     started.push(() => rm(directory, { recursive: true, force: true }))
     const etcd = await startEtcd(binaries.etcd, directory)
     started.push(etcd.stop)
