@@ -4,7 +4,7 @@ import type { Memory } from './memory.ts'
 import type { Cluster } from './model/cluster.ts'
 import { clusterId } from './model/cluster.ts'
 import type { Finding } from './model/finding.ts'
-import { EMPTY_RECORD } from './model/goal.ts'
+import { EMPTY_RECORD, type ClusterRecord } from './model/goal.ts'
 import { adviseKeys } from './model/key-advice.ts'
 import { KMS_OFF, sameKmsProfile } from './model/kms-profile.ts'
 import type { Observed } from './model/observed.ts'
@@ -26,7 +26,8 @@ export class Journal {
   readonly #memory: Memory
   readonly #startedAt: number
   readonly #steps: StepReport[] = []
-  #first: Observed | undefined
+  #before: Cluster | undefined
+  #recordBefore: ClusterRecord | undefined
   #last: Observed | undefined
   #after: Cluster | undefined
 
@@ -46,9 +47,9 @@ export class Journal {
   }
 
   saw(observed: Observed): void {
-    this.#first ??= observed
-    // The record and the keys are not read while the cluster is changing.
-    if (this.#first.cluster.phase === 'changing') this.#first = { ...observed, cluster: this.#first.cluster }
+    this.#before ??= observed.cluster
+    // The record is not read while the cluster is changing.
+    if (observed.cluster.phase !== 'changing') this.#recordBefore ??= observed.record
     this.#last = observed
     this.#after = observed.cluster
   }
@@ -108,13 +109,13 @@ export class Journal {
   ): RunReport {
     const { operation, dryRun, cluster } = this.#request
     const { provedProfile, proofs } = this.#memory
-    const [first, after] = [this.#first, this.#after]
+    const [before, after] = [this.#before, this.#after]
     const proved = after?.phase === 'ready' && provedProfile !== undefined && sameKmsProfile(provedProfile, after.kms)
     return {
       schemaVersion: 1,
       operation,
       dryRun,
-      cluster: first?.cluster.id ?? clusterId(cluster),
+      cluster: before?.id ?? clusterId(cluster),
       run: this.#platform.run,
       startedAt: new Date(this.#startedAt).toISOString(),
       durationMs: this.#platform.now() - this.#startedAt,
@@ -122,9 +123,9 @@ export class Journal {
       sentence,
       error,
       findings: [...(this.#last?.findings ?? []), ...findings],
-      before: first && snapshot(first.cluster),
+      before: before && snapshot(before),
       after: after && snapshot(after),
-      changed: first !== undefined && after !== undefined && differs(first.cluster, after),
+      changed: before !== undefined && after !== undefined && differs(before, after),
       proved,
       plan: this.#plan?.plan,
       steps: this.#steps,
@@ -135,9 +136,9 @@ export class Journal {
 
   #keyAdvice(proved: boolean): RunReport['keys'] {
     return adviseKeys({
-      before: this.#first?.cluster.kms ?? KMS_OFF,
+      before: this.#before?.kms ?? KMS_OFF,
       after: this.#after?.kms ?? KMS_OFF,
-      record: this.#first?.record ?? EMPTY_RECORD,
+      record: this.#recordBefore ?? EMPTY_RECORD,
       proved
     })
   }

@@ -107,6 +107,17 @@ describe('what somebody else does', () => {
     ).toEqual([412, 200])
   })
 
+  test('an operation of somebody else is waited for first', async () => {
+    bed.cluster.setProvisioningState('Updating', 'Updating')
+    setTimeout(() => {
+      bed.cluster.setProvisioningState('Succeeded', 'Succeeded')
+    }, 1_500)
+    const report = expectGreen(await bed.run('rotate'))
+    expect(report.steps[0]?.kind).toBe('wait-for-cluster')
+    expect(report.keys.map(({ state }) => state)).toEqual(['current', 'keep'])
+    await expectStored(bed, seeds, bed.keyIds()[1] ?? '')
+  })
+
   test('two runs at once: one works, the other is refused and names the first', async () => {
     bed.controlPlane.faults.inject({ kind: 'delay', milliseconds: 30_000 }, { when: ({ verb }) => verb === 'patch' })
     const first = bed.run('rotate')
