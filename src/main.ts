@@ -51,6 +51,7 @@ export async function run(request: Request, platform: Platform): Promise<RunRepo
         cluster: observation.cluster,
         kubernetes: await platform.kubernetes(),
         memory,
+        timeout: request.timeout,
         signal: lock === undefined ? platform.signal : AbortSignal.any([platform.signal, lock.lost])
       }
       try {

@@ -6,7 +6,7 @@ import { parseKeyId, type KeyVersion } from '../model/key-id.ts'
 import type { KeyObservation, KeyProperties, KeyVersionsObservation } from '../model/key.ts'
 import type { Cloud } from './clouds.ts'
 import { keyVaultError, keyVaultFailure, type KeyVaultFailure } from './key-vault-errors.ts'
-import type { Pause } from './pause.ts'
+import type { Pause } from '../pause.ts'
 import { transientRetryPolicy } from './retry-policy.ts'
 import { USER_AGENT } from './user-agent.ts'
 

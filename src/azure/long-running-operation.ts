@@ -1,6 +1,6 @@
 import { isJsonObject } from '../model/json.ts'
 import { parseServiceError, type ServiceError } from './errors.ts'
-import type { Pause } from './pause.ts'
+import type { Pause } from '../pause.ts'
 import type { ArmAnswer, ResourceManager } from './resource-manager.ts'
 import { isTransientStatus, retryAfter } from './retry-policy.ts'
 

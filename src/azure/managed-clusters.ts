@@ -4,7 +4,7 @@ import { canonicalJson, isJsonObject, type JsonObject } from '../model/json.ts'
 import { clusterFromBody } from './cluster-body.ts'
 import { operationToError, parseServiceError, refusalToError, type ServiceError } from './errors.ts'
 import { FIRST_INTERVAL, nextInterval, waitForOperation } from './long-running-operation.ts'
-import { pause as realPause, type Pause } from './pause.ts'
+import { pause as realPause, type Pause } from '../pause.ts'
 import type { ArmAnswer, ArmRequest, ResourceManager } from './resource-manager.ts'
 import { isTransientStatus } from './retry-policy.ts'
 

@@ -3,7 +3,7 @@ import type { TokenCredential } from '@azure/core-auth'
 import { isRestError, type HttpClient } from '@azure/core-rest-pipeline'
 import type { JsonObject } from '../model/json.ts'
 import type { Cloud } from './clouds.ts'
-import type { Pause } from './pause.ts'
+import type { Pause } from '../pause.ts'
 import { errorCode, isNetworkError, transientRetryPolicy } from './retry-policy.ts'
 import { USER_AGENT } from './user-agent.ts'
 

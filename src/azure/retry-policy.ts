@@ -4,7 +4,7 @@ import {
   type PipelineRequest,
   type PipelineResponse
 } from '@azure/core-rest-pipeline'
-import { pause as realPause, type Pause } from './pause.ts'
+import { pause as realPause, type Pause } from '../pause.ts'
 
 const MAX_RETRIES = 8
 const FIRST_DELAY = 1_000

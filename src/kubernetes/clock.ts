@@ -1,4 +1,4 @@
-import { setTimeout } from 'node:timers/promises'
+import { pause } from '../pause.ts'
 
 /** Time and chance, so that tests can stand in for both. */
 export interface Clock {
@@ -12,12 +12,6 @@ export interface Clock {
 
 export const SYSTEM_CLOCK: Clock = {
   now: Date.now,
-  async sleep(milliseconds, signal) {
-    try {
-      await setTimeout(milliseconds, undefined, { signal })
-    } catch (error) {
-      throw signal?.aborted === true ? signal.reason : error
-    }
-  },
+  sleep: (milliseconds, signal) => pause(milliseconds, signal),
   random: Math.random
 }

@@ -3,6 +3,7 @@ import {
   NO_SECRETS,
   type Pass,
   type Proof,
+  type ProofProgress,
   type SecretFailure,
   type SecretTally
 } from '../model/secrets.ts'
@@ -10,6 +11,7 @@ import { AdaptiveLimit } from './adaptive-limit.ts'
 import { Api } from './api.ts'
 import { SYSTEM_CLOCK, type Clock } from './clock.ts'
 import type { KubernetesEndpoint } from './connection.ts'
+import { estimateSecrets } from './listing.ts'
 import { reencryptSecrets } from './reencryption.ts'
 
 export interface ProofOptions {
@@ -26,21 +28,6 @@ export interface ProofOptions {
   /** How long one request is tried, in milliseconds. */
   readonly patience?: number
   readonly clock?: Clock
-}
-
-export interface ProofProgress {
-  /** From 1. */
-  readonly pass: number
-  readonly passEnded: boolean
-  readonly listed: number
-  /** Secrets with an outcome. */
-  readonly settled: number
-  readonly reEncrypted: number
-  readonly failed: number
-  /** Since the pass began. */
-  readonly elapsedMs: number
-  /** How many Secrets the pass before had; undefined in the first one. */
-  readonly expectedTotal: number | undefined
 }
 
 const PROGRESS_INTERVAL = 10_000
@@ -94,6 +81,7 @@ async function walk(options: ProofOptions, before: readonly Pass[], limit: Adapt
   const failures: SecretFailure[] = []
   const started = clock.now()
   let listed = 0
+  let expectedTotal = before.at(-1)?.counts.total
 
   const report = (passEnded: boolean) =>
     onProgress?.({
@@ -104,12 +92,13 @@ async function walk(options: ProofOptions, before: readonly Pass[], limit: Adapt
       reEncrypted: counts.reEncrypted,
       failed: counts.failed,
       elapsedMs: clock.now() - started,
-      expectedTotal: before.at(-1)?.counts.total
+      expectedTotal
     })
 
   const api = new Api({ endpoint, signal, clock, ...(patience !== undefined && { patience }) })
   const ticker = setInterval(report, PROGRESS_INTERVAL, false)
   try {
+    expectedTotal ??= await estimateSecrets(api)
     const pageSize = at(PAGE_SIZES, before.length)
     for await (const outcome of reencryptSecrets({ api, limit, pageSize, onListed: (count) => (listed += count) })) {
       const { namespace } = outcome

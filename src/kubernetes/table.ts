@@ -16,6 +16,8 @@ export interface NamePage {
   readonly resourceVersion: string
   /** Empty on the last page. */
   readonly continueToken: string
+  /** How many there are after this page, as far as the API server says. */
+  readonly remaining: number
 }
 
 /** Undefined when the answer is not such a table. */
@@ -31,7 +33,13 @@ export function readNames(answer: HttpAnswer): NamePage | undefined {
   )
   const resourceVersion = textOf(metadata['resourceVersion'])
   if (names.includes('') || !isResourceVersion(resourceVersion)) return
-  return { names, resourceVersion, continueToken: textOf(metadata['continue']) }
+  const { continue: continueToken, remainingItemCount: remaining } = metadata
+  return {
+    names,
+    resourceVersion,
+    continueToken: textOf(continueToken),
+    remaining: typeof remaining === 'number' ? remaining : 0
+  }
 }
 
 const BEGINNING = /^\{"kind":"Table","apiVersion":"meta\.k8s\.io\/v1","metadata":\{"resourceVersion":"(\d+)"/

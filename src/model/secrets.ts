@@ -41,6 +41,22 @@ export interface Proof {
   readonly passes: readonly Pass[]
 }
 
+/** How far a proof has come. */
+export interface ProofProgress {
+  /** From 1. */
+  readonly pass: number
+  readonly passEnded: boolean
+  readonly listed: number
+  /** Secrets with an outcome. */
+  readonly settled: number
+  readonly reEncrypted: number
+  readonly failed: number
+  /** Since the pass began. */
+  readonly elapsedMs: number
+  /** How many Secrets there will be, by the pass before or the API server's own count; undefined where neither says. */
+  readonly expectedTotal: number | undefined
+}
+
 /**
  * The proof in one row: what was listed at its start, and every rewrite of all its passes.
  * `failed` is what the last pass left.

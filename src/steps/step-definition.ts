@@ -18,6 +18,8 @@ export interface StepContext {
   readonly memory: Memory
   /** Url of the workflow run, for the record; undefined outside GitHub Actions. */
   readonly run: string | undefined
+  /** Of the whole run, in milliseconds. */
+  readonly timeout: number
   readonly log: Log
   readonly signal: AbortSignal
 }

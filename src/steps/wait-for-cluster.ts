@@ -2,7 +2,10 @@ import type { Step } from '../model/step.ts'
 import { sayState } from './say-state.ts'
 import type { StepDefinition } from './step-definition.ts'
 
-/** How long a cluster may be under somebody else's operation; an upgrade of many nodes takes hours, and is not waited out. */
+/**
+ * How long a cluster may be under somebody else's operation. An upgrade of many nodes takes hours and is not waited out; and half
+ * of the run's own time is left for its work.
+ */
 const LIMIT_MS = 45 * 60_000
 
 export const waitForCluster: StepDefinition<Extract<Step, { kind: 'wait-for-cluster' }>> = {
@@ -12,7 +15,7 @@ export const waitForCluster: StepDefinition<Extract<Step, { kind: 'wait-for-clus
   predict(_step, observed) {
     return { ...observed, cluster: { ...observed.cluster, phase: 'ready', provisioningState: 'Succeeded' } }
   },
-  async perform(_step, { clusters, signal, log }) {
-    await clusters.waitUntilSettled(LIMIT_MS, { signal, onPoll: sayState(log) })
+  async perform(_step, { clusters, timeout, signal, log }) {
+    await clusters.waitUntilSettled(Math.min(LIMIT_MS, timeout / 2), { signal, onPoll: sayState(log) })
   }
 }

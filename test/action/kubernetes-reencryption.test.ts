@@ -4,9 +4,15 @@ import { afterEach, describe, expect, test } from '@jest/globals'
 
 import { AdaptiveLimit } from '../../src/kubernetes/adaptive-limit.ts'
 import type { Api } from '../../src/kubernetes/api.ts'
-import { proveSecrets, type ProofOptions, type ProofProgress } from '../../src/kubernetes/proof.ts'
+import { proveSecrets, type ProofOptions } from '../../src/kubernetes/proof.ts'
 import { reencryptSecrets } from '../../src/kubernetes/reencryption.ts'
-import { countOutcome, NO_SECRETS, type SecretOutcome, type SecretTally } from '../../src/model/secrets.ts'
+import {
+  countOutcome,
+  NO_SECRETS,
+  type ProofProgress,
+  type SecretOutcome,
+  type SecretTally
+} from '../../src/model/secrets.ts'
 import type { SeenRequest } from '../../testbed/embedded-apiserver/faults.ts'
 import {
   CANARY,
@@ -518,7 +524,7 @@ describe('a proof', () => {
     const seen: ProofProgress[] = []
     await prove({ onProgress: (progress) => seen.push(progress) })
     expect(seen).toMatchObject([
-      { pass: 1, passEnded: true, listed: 50, settled: 50, reEncrypted: 50, failed: 0, expectedTotal: undefined },
+      { pass: 1, passEnded: true, listed: 50, settled: 50, reEncrypted: 50, failed: 0, expectedTotal: 50 },
       { pass: 2, passEnded: true, listed: 50, settled: 50, reEncrypted: 0, failed: 0, expectedTotal: 50 }
     ])
   })

@@ -7,7 +7,7 @@ import {
 import type { TokenCredential } from '@azure/core-auth'
 import { readFileSync } from 'node:fs'
 import { parseCloud, type Cloud } from '../../src/azure/clouds.ts'
-import type { Pause } from '../../src/azure/pause.ts'
+import type { Pause } from '../../src/pause.ts'
 import type { JsonObject } from '../../src/model/json.ts'
 
 export interface Sent {

@@ -1,6 +1,6 @@
 import { createHttpHeaders, createPipelineRequest, RestError, type PipelineRequest } from '@azure/core-rest-pipeline'
 import { describe, expect, test } from '@jest/globals'
-import { pause } from '../../src/azure/pause.ts'
+import { pause } from '../../src/pause.ts'
 import { retryAfter, transientRetryPolicy } from '../../src/azure/retry-policy.ts'
 import { fakePause, rejection } from './azure-fakes.ts'
 

@@ -23,15 +23,17 @@ test('the names of a page, its resourceVersion and how it goes on', () => {
     { cells: ['a', 'Opaque'], object: null },
     { cells: ['b', 'Opaque'], object: null }
   ]
-  expect(readNames(json(table({ resourceVersion: '41', continue: 'next' }, rows)))).toEqual({
+  expect(readNames(json(table({ resourceVersion: '41', continue: 'next', remainingItemCount: 7 }, rows)))).toEqual({
     names: ['a', 'b'],
     resourceVersion: '41',
-    continueToken: 'next'
+    continueToken: 'next',
+    remaining: 7
   })
   expect(readNames(json(table({ resourceVersion: '41' }, [])))).toEqual({
     names: [],
     resourceVersion: '41',
-    continueToken: ''
+    continueToken: '',
+    remaining: 0
   })
   expect(readNames(json(table({ resourceVersion: '41' }, null)))).toMatchObject({ names: [] })
 })

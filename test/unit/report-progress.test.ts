@@ -1,8 +1,19 @@
 import { expect, test } from '@jest/globals'
-import { progressLine, type PassProgress } from '../../src/report/progress.ts'
+import type { ProofProgress } from '../../src/model/secrets.ts'
+import { progressLine } from '../../src/report/progress.ts'
 
-function progress(more: Partial<PassProgress>): PassProgress {
-  return { pass: 1, passEnded: false, listed: 0, settled: 0, reEncrypted: 0, failed: 0, elapsedMs: 1_000, ...more }
+function progress(more: Partial<ProofProgress>): ProofProgress {
+  return {
+    pass: 1,
+    passEnded: false,
+    listed: 0,
+    settled: 0,
+    reEncrypted: 0,
+    failed: 0,
+    elapsedMs: 1_000,
+    expectedTotal: undefined,
+    ...more
+  }
 }
 
 test('a pass with a known total says what is left', () => {
