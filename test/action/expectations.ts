@@ -35,6 +35,7 @@ export function expectRed(result: RunResult, code: Code): RunReport {
 
 /** Every Secret lies under this key version, or none (`identity`), by its bytes in etcd; and says what it said before. */
 export async function expectStored(bed: Bed, seeds: readonly SeedSecret[], keyId: string): Promise<void> {
+  if (keyId === '') throw new Error('There is no such key version.')
   const stored = await bed.controlPlane.storedSecrets()
   const tally = tallyStored(stored, bed.keyIds())
   expect(Object.keys(tally)).toEqual([keyId === 'identity' ? 'identity' : expect.stringContaining(keyId)])

@@ -329,7 +329,7 @@ describe('lasting failures', () => {
           name: 'secret-00010',
           permanence: 'permanent',
           status: 422,
-          reason: expect.stringContaining('data[ssh-privatekey]')
+          reason: 'Invalid: data[ssh-privatekey] FieldValueRequired'
         },
         {
           kind: 'failed',
@@ -397,6 +397,40 @@ describe('lasting failures', () => {
     const stranger = cluster.api({ endpoint: cluster.endpointFor('stranger') })
     await expect(walk(stranger)).rejects.toMatchObject({ code: 'kubernetes-unauthorized' })
   })
+})
+
+test('a credential that is withdrawn under way ends the walk', async () => {
+  await start(secretsOf({ one: 60 }))
+  const { endpoint } = cluster
+  const strange = await cluster.endpointFor('stranger').credential()
+  let rejected = 0
+  let asked = 0
+  const withdrawn = {
+    ...endpoint,
+    credential: async () => (++asked > 30 ? strange : await endpoint.credential()),
+    rejectCredential: () => void rejected++
+  }
+  await expect(walk(cluster.api({ endpoint: withdrawn }))).rejects.toMatchObject({ code: 'kubernetes-unauthorized' })
+  expect(rejected).toBeGreaterThan(0)
+})
+
+test('a credential that has expired is replaced under way', async () => {
+  await start(secretsOf({ one: 60 }))
+  const { endpoint } = cluster
+  const strange = await cluster.endpointFor('stranger').credential()
+  let expired = false
+  let asked = 0
+  const renewed = {
+    ...endpoint,
+    async credential() {
+      if (++asked === 30) expired = true
+      return expired ? strange : await endpoint.credential()
+    },
+    rejectCredential() {
+      expired = false
+    }
+  }
+  expect(count(await walk(cluster.api({ endpoint: renewed })))).toMatchObject({ total: 60, alreadyCurrent: 60 })
 })
 
 describe('an abort ends a walk within a second', () => {
