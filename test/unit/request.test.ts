@@ -1,0 +1,126 @@
+import { describe, expect, test } from '@jest/globals'
+import { ActionError } from '../../src/errors.ts'
+import { parseRequest, type RawInputs, type Request } from '../../src/request.ts'
+
+const ID = '0A1B2C3D-0000-4000-8000-00000000000F'
+const inputs: RawInputs = {
+  operation: 'rotate',
+  dryRun: '',
+  resourceGroup: 'rg-platform_(eu)',
+  clusterName: 'prod-1',
+  subscriptionId: ID,
+  tenantId: ID,
+  clientId: ID,
+  credential: '',
+  azureCloud: '',
+  kubeconfig: '',
+  keyId: '',
+  keyVaultNetworkAccess: '',
+  keyVaultResourceId: '',
+  kubernetesVersion: '',
+  maxKeyAge: '',
+  timeoutMinutes: '',
+  recordNamespace: ''
+}
+
+function parse(more: Partial<RawInputs> = {}): Request {
+  return parseRequest({ ...inputs, ...more })
+}
+
+function problem(more: Partial<RawInputs>): { readonly code: string; readonly message: string } {
+  try {
+    parse(more)
+  } catch (error) {
+    if (error instanceof ActionError) return { code: error.code, message: error.message }
+    throw error
+  }
+  throw new Error('It was taken.')
+}
+
+test('what is not set has its default', () => {
+  expect(parse()).toEqual({
+    operation: 'rotate',
+    dryRun: false,
+    cluster: { subscriptionId: ID.toLowerCase(), resourceGroup: 'rg-platform_(eu)', name: 'prod-1' },
+    cloud: expect.objectContaining({ name: 'AzureCloud' }),
+    credential: { kind: 'oidc', clientId: ID.toLowerCase(), tenantId: ID.toLowerCase() },
+    kubeconfig: undefined,
+    key: undefined,
+    networkAccess: undefined,
+    vaultResourceId: undefined,
+    kubernetesVersion: undefined,
+    maxKeyAge: undefined,
+    timeout: 120 * 60_000,
+    recordNamespace: 'kube-system'
+  })
+})
+
+test.each([
+  ['36h', 36 * 3_600_000],
+  ['90d', 90 * 86_400_000],
+  ['12w', 84 * 86_400_000]
+])('a key may be %s old', (text, milliseconds) => {
+  expect(parse({ maxKeyAge: text }).maxKeyAge).toBe(milliseconds)
+})
+
+test.each(['90', '0d', '-1d', '1.5d', '90 d', '90D', '1y'])('%s is no age', (text) => {
+  expect(problem({ maxKeyAge: text })).toEqual({ code: 'input-invalid', message: expect.stringContaining(`“${text}”`) })
+})
+
+test.each(['true', 'True', 'TRUE'])('%s is true', (text) => {
+  expect(parse({ dryRun: text }).dryRun).toBe(true)
+})
+
+test.each(['yes', '1', 'on', 'truee'])('%s is no boolean', (text) => {
+  expect(problem({ dryRun: text }).code).toBe('input-invalid')
+})
+
+describe('signing in', () => {
+  test('by the Azure CLI needs no ids', () => {
+    const none = { clientId: '', tenantId: '' }
+    expect(parse({ credential: 'azure-cli', ...none }).credential).toEqual({ kind: 'azure-cli', tenantId: undefined })
+  })
+
+  test('by a managed identity takes one of several by its client id', () => {
+    expect(parse({ credential: 'managed-identity' }).credential).toEqual({
+      kind: 'managed-identity',
+      clientId: ID.toLowerCase()
+    })
+  })
+
+  test('by OIDC names the environment variable for what is missing', () => {
+    expect(problem({ tenantId: '' })).toEqual({
+      code: 'input-missing',
+      message: expect.stringMatching(/tenant-id.*AZURE_TENANT_ID/)
+    })
+  })
+})
+
+test('a private vault comes with its ARM id', () => {
+  const id = '/subscriptions/x/resourceGroups/y/providers/Microsoft.KeyVault/vaults/kv'
+  expect(parse({ keyVaultNetworkAccess: 'Private', keyVaultResourceId: id })).toMatchObject({
+    networkAccess: 'Private',
+    vaultResourceId: id
+  })
+  expect(problem({ keyVaultNetworkAccess: 'Private', keyVaultResourceId: '/subscriptions/x' }).code).toBe(
+    'input-invalid'
+  )
+  expect(problem({ keyVaultNetworkAccess: 'private' }).code).toBe('input-invalid')
+})
+
+test.each([
+  ['resource-group', { resourceGroup: '' }],
+  ['cluster-name', { clusterName: '' }],
+  ['subscription-id', { subscriptionId: '' }]
+])('%s is needed', (name, more) => {
+  expect(problem(more)).toEqual({ code: 'input-missing', message: expect.stringContaining(name) })
+})
+
+test.each([
+  { clusterName: '../other' },
+  { resourceGroup: 'a/b' },
+  { recordNamespace: 'Kube_System' },
+  { clusterName: 'a?b' }
+])('a name that would lead elsewhere is refused: %j', (more) => {
+  expect(problem(more).code).toBe('input-invalid')
+})
