@@ -1,5 +1,8 @@
 import { clusterFromBody } from './azure/cluster-body.ts'
 import type { ManagedCluster } from './azure/managed-clusters.ts'
+import { ActionError } from './errors.ts'
+import type { Kubernetes } from './kubernetes/kubernetes.ts'
+import type { ClusterPhase } from './model/cluster.ts'
 import { finding, type Finding } from './model/finding.ts'
 import { EMPTY_RECORD, type ClusterRecord } from './model/goal.ts'
 import { keyVersionFrom, type KeyVersion } from './model/key-id.ts'
@@ -37,7 +40,7 @@ export async function observe(request: Request, platform: Platform, memory: Memo
   if (cluster.phase !== 'ready' && cluster.phase !== 'failed') return { observed: bare, cluster: current }
 
   const kubernetes = await platform.kubernetes()
-  const { record, findings } = await readRecord(kubernetes.record)
+  const { record, findings } = await readRecord(kubernetes.record, cluster.phase)
   const goal = record.goal ?? memory.goal
   const pinned = versionOf(keyIdOf(cluster.kms))
   const keyVersions =
@@ -54,11 +57,19 @@ export async function observe(request: Request, platform: Platform, memory: Memo
   return { observed: { ...observed, goal: { goal, fromEarlierRun: !ownGoal } }, cluster: current }
 }
 
-async function readRecord(store: {
-  read(): Promise<{ readonly record: ClusterRecord; readonly forbidden: boolean }>
-}): Promise<{ readonly record: ClusterRecord; readonly findings: readonly Finding[] }> {
-  const { record, forbidden } = await store.read()
-  return { record, findings: forbidden ? [finding('warning', 'record-forbidden')] : [] }
+async function readRecord(
+  store: Kubernetes['record'],
+  phase: ClusterPhase
+): Promise<{ readonly record: ClusterRecord; readonly findings: readonly Finding[] }> {
+  try {
+    const { record, forbidden } = await store.read()
+    return { record, findings: forbidden ? [finding('warning', 'record-forbidden')] : [] }
+  } catch (error) {
+    // That the API server of a failed cluster does not answer is no news: that the cluster has failed is.
+    const isDown = phase === 'failed' && error instanceof ActionError && error.code === 'api-server-unreachable'
+    if (!isDown) throw error
+    return { record: EMPTY_RECORD, findings: [] }
+  }
 }
 
 async function readKeys(

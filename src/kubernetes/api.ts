@@ -111,7 +111,7 @@ export class Api {
     try {
       return await this.#transport.request(request)
     } catch (error) {
-      if (error instanceof TransportError && !this.#signal.aborted) return error
+      if (error instanceof TransportError) return error
       throw error
     }
   }

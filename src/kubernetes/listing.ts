@@ -1,5 +1,6 @@
 import { ActionError, type Code } from '../errors.ts'
 import { refusalOf, statusOf, type Api } from './api.ts'
+import { TransportError } from './transport.ts'
 import { readNames, TABLE_ONLY, WITHOUT_OBJECTS, type NamePage } from './table.ts'
 
 /** Some Secrets of one namespace, and the state of etcd that they were listed at. */
@@ -36,12 +37,10 @@ export async function* listSecrets(api: Pick<Api, 'request'>, pageSize: number):
  * About how many Secrets there are, by the API server's own count; undefined where it can't be had, such as for an identity that
  * may list Secrets in some namespaces only. It is for people, and nothing is decided by it.
  */
-export async function estimateSecrets(api: Pick<Api, 'request'>): Promise<number | undefined> {
+export async function estimateSecrets(api: Pick<Api, 'attempt' | 'unreachable'>): Promise<number | undefined> {
   const path = `/api/v1/secrets?limit=1&${WITHOUT_OBJECTS}`
-  const answer = await api.request(
-    { method: 'GET', path, headers: { accept: TABLE_ONLY } },
-    { doing: 'count the Secrets' }
-  )
+  const answer = await api.attempt({ method: 'GET', path, headers: { accept: TABLE_ONLY } })
+  if (answer instanceof TransportError) throw api.unreachable(answer)
   const page = answer.status === 200 ? readNames(answer) : undefined
   return page && page.names.length + page.remaining
 }

@@ -1,5 +1,5 @@
 import { request as httpRequest } from 'node:http'
-import { connect as connectHttp2, type ClientHttp2Session, type IncomingHttpHeaders, type Settings } from 'node:http2'
+import { connect as connectHttp2, type ClientHttp2Session, type IncomingHttpHeaders } from 'node:http2'
 import { request as httpsRequest } from 'node:https'
 import { isIP, type Socket } from 'node:net'
 import { connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls'
@@ -48,8 +48,6 @@ export interface TransportOptions {
 }
 
 const CONNECT_TIMEOUT = 15_000
-/** kube-apiserver's default for --http2-max-streams-per-connection. */
-const MOST_STREAMS = 100
 const STREAM_WINDOW = 1 << 20
 const CONNECTION_WINDOW = 1 << 24
 
@@ -63,7 +61,6 @@ export class Transport {
   readonly #mostConnections: number
   readonly #timeout: number
   readonly #connections = new Set<Connection>()
-  readonly #waiting: (() => void)[] = []
   readonly #signal: AbortSignal | undefined
   readonly #sweeper: NodeJS.Timeout
   #closed: { readonly reason: unknown } | undefined
@@ -82,7 +79,7 @@ export class Transport {
   /** Rejects with TransportError when there was no answer, and with the signal's reason after its abort. */
   async request(request: HttpRequest): Promise<HttpAnswer> {
     const credential = await this.#endpoint.credential()
-    const connection = this.#free(credential) ?? (await this.#nextFree(credential))
+    const connection = this.#leastBusy(credential)
     connection.load++
     try {
       return await connection.exchange(this.#pathPrefix, request, credential.authorization)
@@ -90,7 +87,6 @@ export class Transport {
       throw this.#closed === undefined ? error : this.#closed.reason
     } finally {
       connection.load--
-      this.#waiting.shift()?.()
     }
   }
 
@@ -101,38 +97,29 @@ export class Transport {
     clearInterval(this.#sweeper)
     this.#signal?.removeEventListener('abort', this.#onAbort)
     for (const connection of this.#connections) connection.fail(new TransportError('ECANCELED'))
-    for (const wake of this.#waiting.splice(0)) wake()
   }
 
   readonly #onAbort = (): void => this.close(this.#signal?.reason)
 
-  /** The least busy connection; a new one as long as every open one is busy and there may be more. */
-  #free(credential: Credential): Connection | undefined {
+  /** A new one as long as every open one is busy and there may be more. What is too much for the server waits on it. */
+  #leastBusy({ secureContext }: Credential): Connection {
     if (this.#closed !== undefined) throw this.#closed.reason
     let best: Connection | undefined
     let usable = 0
     for (const connection of this.#connections) {
       if (connection.usable) {
         usable++
-        if (connection.load < Math.min(connection.mostStreams, best?.load ?? Infinity)) best = connection
+        if (connection.load < (best?.load ?? Infinity)) best = connection
       } else if (connection.load === 0) {
         this.#connections.delete(connection)
         connection.fail(new TransportError('ECANCELED'))
       }
     }
-    if (best?.load !== 0 && usable < this.#mostConnections) {
-      best = new Connection(this.#endpoint, credential.secureContext)
+    if (best === undefined || (best.load > 0 && usable < this.#mostConnections)) {
+      best = new Connection(this.#endpoint, secureContext)
       this.#connections.add(best)
     }
     return best
-  }
-
-  async #nextFree(credential: Credential): Promise<Connection> {
-    for (;;) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve))
-      const connection = this.#free(credential)
-      if (connection !== undefined) return connection
-    }
   }
 
   /** One timer for all requests. A connection on which one of them got no answer in time is not trusted with others. */
@@ -147,7 +134,6 @@ export class Transport {
 class Connection {
   /** Requests on it, also those that wait for it to open. */
   load = 0
-  mostStreams = MOST_STREAMS
   usable = true
   readonly #opening: Promise<ClientHttp2Session>
   readonly #failed = new AbortController()
@@ -233,12 +219,9 @@ class Connection {
       // After GOAWAY the requests under way are still answered; those that are not fail by themselves.
       session.on('goaway', () => (this.usable = false))
       session.on('error', (error) => this.fail(toTransportError(error)))
-      // Until its settings have come, nobody knows how many streams the server takes.
+      // Until its settings have come, nobody knows how many streams the server takes; nghttp2 keeps to them then.
       await new Promise<void>((resolve, reject) => {
-        session.on('remoteSettings', (settings: Settings) => {
-          this.mostStreams = Math.min(MOST_STREAMS, settings.maxConcurrentStreams ?? MOST_STREAMS)
-          resolve()
-        })
+        session.once('remoteSettings', () => resolve())
         session.once('close', () => reject(this.fail(new TransportError('ECONNRESET'))))
         session.setTimeout(CONNECT_TIMEOUT, () => this.fail(new TransportError('ETIMEDOUT')))
       })

@@ -1,4 +1,4 @@
-import { connect, createServer, type AddressInfo } from 'node:net'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 
 import { afterEach, describe, expect, test } from '@jest/globals'
 
@@ -33,15 +33,8 @@ const start = async (...args: Parameters<typeof startEmbeddedCluster>) => {
   return cluster
 }
 
-async function walk(api: Api = cluster.api(), pageSize?: number) {
-  const outcomes: SecretOutcome[] = []
-  for await (const outcome of reencryptSecrets({
-    api,
-    limit: new AdaptiveLimit(),
-    ...(pageSize !== undefined && { pageSize })
-  })) {
-    outcomes.push(outcome)
-  }
+async function walk(api: Api = cluster.api(), pageSize = 500, outcomes: SecretOutcome[] = []) {
+  for await (const outcome of reencryptSecrets({ api, limit: new AdaptiveLimit(), pageSize })) outcomes.push(outcome)
   return outcomes
 }
 
@@ -80,8 +73,11 @@ async function rewrite(namespace: string, name: string, text: string): Promise<v
 /** Counts connections on their way to the port. */
 async function startForwarder(port: number) {
   let connections = 0
+  const open = new Set<Socket>()
   const server = createServer((socket) => {
     connections++
+    open.add(socket)
+    socket.on('close', () => open.delete(socket))
     const onwards = connect(port, '127.0.0.1')
     socket.pipe(onwards).pipe(socket)
     socket.on('error', () => onwards.destroy())
@@ -90,6 +86,7 @@ async function startForwarder(port: number) {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
     port: (server.address() as AddressInfo).port,
+    open,
     get connections() {
       return connections
     },
@@ -408,9 +405,14 @@ test('a credential that is withdrawn under way ends the walk', async () => {
   const withdrawn = {
     ...endpoint,
     credential: async () => (++asked > 30 ? strange : await endpoint.credential()),
-    rejectCredential: () => void rejected++
+    rejectCredential: () => {
+      rejected++
+    }
   }
-  await expect(walk(cluster.api({ endpoint: withdrawn }))).rejects.toMatchObject({ code: 'kubernetes-unauthorized' })
+  const outcomes: SecretOutcome[] = []
+  const walking = walk(cluster.api({ endpoint: withdrawn }), 500, outcomes)
+  await expect(walking).rejects.toMatchObject({ code: 'kubernetes-unauthorized' })
+  expect(count(outcomes)).toMatchObject({ failed: 0 })
   expect(rejected).toBeGreaterThan(0)
 })
 
@@ -497,6 +499,20 @@ describe('a proof', () => {
     expect(proof.passes[1]?.failures).toHaveLength(5)
   })
 
+  test('meets permanent failures twice before it gives up', async () => {
+    await start(secretsOf({ guarded: 5 }))
+    cluster.controlPlane.faults.denyByWebhook('guarded', 'secret-00001')
+    const proof = await prove()
+    expect(proof.proved).toBe(false)
+    expect(counts(proof).map(({ failed }) => failed)).toEqual([1, 1])
+  })
+
+  test('is not kept from telling what is wrong by the count before it', async () => {
+    await start(secretsOf({ one: 5 }))
+    cluster.controlPlane.faults.corrupt('one', 'secret-00000')
+    await expect(prove()).rejects.toMatchObject({ code: 'secrets-listing-failed' })
+  })
+
   test('goes on when a denial was lifted', async () => {
     await start(secretsOf({ guarded: 5 }))
     await cluster.controlPlane.roll(SECOND_KEY)
@@ -548,6 +564,8 @@ describe('a proof', () => {
     const connectionsAfterPass: number[] = []
     const proof = await prove({ endpoint, onProgress: () => connectionsAfterPass.push(forwarder.connections) })
     forwarder.stop()
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(forwarder.open.size).toBe(0)
     expect(proof.passes).toHaveLength(2)
     expect(connectionsAfterPass).toEqual([4, 8])
   })

@@ -159,6 +159,8 @@ describe('the cluster', () => {
   test('has failed', async () => {
     on.cluster.setProvisioningState('Failed')
     await expectRefused(on, 'cluster-failed', 'rotate', {})
+    // Also where its API server is down, which is nothing that the workflow's network could mend.
+    await expectRefused(on, 'cluster-failed', 'rotate', { kubeconfig: kubeconfigOfNobody(on) })
     on.cluster.setProvisioningState('Succeeded')
   })
 
@@ -223,10 +225,14 @@ describe('Kubernetes', () => {
   })
 
   test('is not reachable', async () => {
-    const kubeconfig = kubeconfigWithToken(on, 'x').replace(/127\.0\.0\.1:\d+/, '127.0.0.1:1')
-    await expectRefused(on, 'api-server-unreachable', 'rotate', { kubeconfig })
+    await expectRefused(on, 'api-server-unreachable', 'rotate', { kubeconfig: kubeconfigOfNobody(on) })
   })
 })
+
+/** An address where nothing listens. */
+function kubeconfigOfNobody(bed: Bed): string {
+  return kubeconfigWithToken(bed, 'x').replace(/127\.0\.0\.1:\d+/, '127.0.0.1:1')
+}
 
 function kubeconfigWithToken(bed: Bed, token: string): string {
   return JSON.stringify({

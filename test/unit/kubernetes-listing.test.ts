@@ -106,6 +106,16 @@ test('an expired list without such a token begins again, and repeats no name', a
   expect(pages.flatMap(({ names }) => names)).toEqual(['a', 'c', 'd'])
 })
 
+test('a list may expire as often as it likes, as long as it goes on in between', async () => {
+  const letters = 'abcdefghijkl'.split('')
+  const steps = letters.flatMap<[string, HttpAnswer]>((letter, i) => [
+    [`old-${i}`, expired(`new-${i}`)],
+    [`new-${i}`, table([letter], '20', i + 1 < letters.length ? `old-${i + 1}` : '')]
+  ])
+  const pages = await collect(oneNamespace({ '': table(['A'], '10', 'old-0'), ...Object.fromEntries(steps) }))
+  expect(pages.flatMap(({ names }) => names)).toEqual(['A', ...letters])
+})
+
 test('a list that expires again and again fails', async () => {
   let asked = 0
   const listing = collect(oneNamespace({ '': table(['a'], '10', 'old'), old: () => (asked++, expired('old')) }))
