@@ -157,6 +157,15 @@ test('is not lost by a short failure, also where the answer was lost', async () 
   expect(lock.lost.aborted).toBe(false)
 })
 
+test('is not lost by a refusal that is soon taken back', async () => {
+  const lock = await acquire('run 1', { leaseSeconds: 3 })
+  const lift = cluster.controlPlane.faults.denyByWebhook('kube-system')
+  await pause(1500)
+  lift()
+  await pause(2000)
+  expect(lock.lost.aborted).toBe(false)
+})
+
 test('is lost before others may take it when it can’t be renewed', async () => {
   const lock = await acquire('run 1', { leaseSeconds: 2 })
   await pause(100)

@@ -63,7 +63,7 @@ test('is written although somebody writes it at the same time', async () => {
         cluster.controlPlane.request(
           'PATCH',
           PATH,
-          { data: { provedBy: 'me' } },
+          { metadata: { labels: { seen: 'yes' } }, data: { provedBy: 'me' } },
           { 'content-type': 'application/merge-patch+json' }
         )
     },
@@ -71,6 +71,7 @@ test('is written although somebody writes it at the same time', async () => {
   )
   await store().write(record)
   expect((await store().read()).record).toEqual(record)
+  expect(await configMap()).toMatchObject({ metadata: { labels: { seen: 'yes' } } })
 })
 
 test('is written once although the answer to its creation was lost', async () => {
@@ -90,6 +91,11 @@ test('that was garbled reads as empty, and the log says so', async () => {
 test('that may not be read or written is no failure', async () => {
   expect(await store('kube-system', 'nobody').read()).toEqual({ record: EMPTY_RECORD, forbidden: true })
   expect(await store('kube-system', 'nobody').write(record)).toEqual({ forbidden: true })
+})
+
+test('that may be read and not written', async () => {
+  cluster.controlPlane.faults.denyByWebhook('kube-system')
+  expect(await store().write(record)).toEqual({ forbidden: true })
 })
 
 test('in a namespace that is not there', async () => {
