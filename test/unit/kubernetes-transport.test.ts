@@ -93,6 +93,17 @@ test('opens no more connections than it may, and only as long as all are busy', 
   expect(server.connected).toBe(3)
 })
 
+test('spreads what is under way over its connections', async () => {
+  const perSession = new Map<unknown, number>()
+  const server = await serve((stream) => {
+    perSession.set(stream.session, (perSession.get(stream.session) ?? 0) + 1)
+    setTimeout(ok, 50, stream)
+  })
+  const transport = open({ endpoint: server.endpoint, connections: 4 })
+  await Promise.all(Array.from({ length: 40 }, () => transport.request(get)))
+  expect([...perSession.values()]).toEqual([10, 10, 10, 10])
+})
+
 test('keeps to the streams that the server allows', async () => {
   let underWay = 0
   let most = 0
