@@ -78,8 +78,12 @@ function notProved(proof: Proof): ActionError {
       `${String(failed)} of ${String(last?.counts.total ?? 0)} Secrets could not be re-encrypted: ${named.join('; ')}${more}.`
     )
   }
+  const passes = String(proof.passes.length)
+  const rewritten = last?.counts.reEncrypted ?? 0
   return new ActionError(
     'secrets-not-settled',
-    `After ${String(proof.passes.length)} passes the last one still re-encrypted ${String(last?.counts.reEncrypted ?? 0)} Secrets.`
+    rewritten > 0
+      ? `After ${passes} passes the last one still re-encrypted ${String(rewritten)} Secrets.`
+      : `In ${passes} passes no Secret was found under the key of before, so the API servers do not write under the new one yet.`
   )
 }
