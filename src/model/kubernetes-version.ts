@@ -17,11 +17,6 @@ export function minor(version: string): number {
   return parts(version)[1] ?? 0
 }
 
-/** True when `version` is the wanted one or a patch of the wanted minor. */
-export function satisfies(version: string, wanted: string): boolean {
-  return version === wanted || version.startsWith(`${wanted}.`)
-}
-
 /** From this minor on AKS runs KMS v2. Source: learn.microsoft.com/azure/aks/use-kms-v2 */
 export const FIRST_KMS_V2_MINOR = 27
 
