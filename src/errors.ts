@@ -229,6 +229,22 @@ export const CATALOG = {
     title: 'Secrets were still stale in the last pass, so nothing is proved.',
     fix: 'An API server may still write under the old key: run this again in some minutes. Keep every key version until it is green.'
   },
+  'secrets-unaccounted': {
+    title: 'The counts of a pass do not add up, so nothing is proved.',
+    fix: 'Run this again, and report it with the log. Keep every key version until it is green.'
+  },
+  'api-servers-behind': {
+    title: 'An API server still does not write under the cluster’s key, so nothing is proved.',
+    fix: 'Run this again in some minutes. If it stays so, ask Azure support to restart the API servers. Keep every key version until it is green.'
+  },
+  'api-servers-unseen': {
+    title: 'Not every API server of the cluster was met.',
+    fix: 'Run this operation again, from another network if it stays so. Keep every key version until it is gone.'
+  },
+  'kms-v1-never-stale': {
+    title: 'Under KMS v1 the API servers do not see that the key was changed, so no Secret was re-encrypted.',
+    fix: 'Run `migrate-v2`, or `disable` and then `enable`: each changes the encryption provider, which makes every Secret stale. Keep every key version until one of them is green.'
+  },
 
   // The run
   cancelled: { title: 'The run was cancelled.', fix: 'Run the same operation again: it goes on where it stopped.' },

@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
 import * as core from '@actions/core'
 import { ActionError, toActionError } from './errors.ts'
 import { rejectedReport } from './journal.ts'
@@ -26,6 +27,8 @@ const EXIT_CODE: Readonly<Record<RunReport['result'], number>> = {
 const LINGER_MS = 2_000
 
 async function main(): Promise<void> {
+  // Hardly anything outlives a request, so a small heap costs little, while a runner may be small too.
+  setFlagsFromString('--optimize-for-size')
   const report = await readAndRun()
   await tell(report)
   process.exitCode = EXIT_CODE[report.result]
@@ -67,6 +70,8 @@ async function readRequest(): Promise<Request> {
     kubernetesVersion: core.getInput('kubernetes-version'),
     maxKeyAge: core.getInput('max-key-age'),
     timeoutMinutes: core.getInput('timeout-minutes'),
+    maxConcurrency: core.getInput('max-concurrency'),
+    maxRequestsPerSecond: core.getInput('max-requests-per-second'),
     recordNamespace: core.getInput('record-namespace')
   })
 }

@@ -93,6 +93,9 @@ function mayHaveBegun(error: unknown): boolean {
   )
 }
 
+/** A failed update may leave API servers under different keys for good. */
+const SALVAGE_PATIENCE_MS = 60_000
+
 /**
  * After a failed update the Secrets are re-encrypted all the same, if the API server answers, so that none is left under a
  * key that goes next. Source: learn.microsoft.com/azure/aks/use-kms-etcd-encryption
@@ -102,7 +105,8 @@ async function salvage(context: StepContext, journal: Journal): Promise<void> {
   try {
     await journal.step('prove-secrets', title, () =>
       context.log.group(title, async () => {
-        await reencrypt('after-change', context)
+        // Which key the API servers write under now is for them to say.
+        await reencrypt('after-change', context, { writeKey: { kind: 'unknown' }, behindMs: SALVAGE_PATIENCE_MS })
       })
     )
   } catch (error) {

@@ -1,3 +1,4 @@
+import type { KeyChange } from './model/api-servers.ts'
 import type { Goal } from './model/goal.ts'
 import type { KmsProfile } from './model/kms-profile.ts'
 import type { ProofReport } from './model/report.ts'
@@ -6,8 +7,8 @@ import type { ProofReport } from './model/report.ts'
 export interface Memory {
   /** The profile that this run's own passes last proved every Secret under. */
   provedProfile: KmsProfile | undefined
-  /** This run has changed the key, and no pass has met a Secret under the one before yet. */
-  keyChanged: boolean
+  /** Of this run's last change of key, as long as nothing is proved after it. */
+  keyChange: KeyChange | undefined
   /** The goal that this run set itself. */
   goal: Goal | undefined
   /** Url of the key version that this run made. */
@@ -16,5 +17,5 @@ export interface Memory {
 }
 
 export function emptyMemory(): Memory {
-  return { provedProfile: undefined, keyChanged: false, goal: undefined, madeKeyId: undefined, proofs: [] }
+  return { provedProfile: undefined, keyChange: undefined, goal: undefined, madeKeyId: undefined, proofs: [] }
 }

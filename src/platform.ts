@@ -52,6 +52,8 @@ export function createPlatform(request: Request, options: PlatformOptions): Plat
     return connectKubernetes({
       ...access,
       namespace: request.recordNamespace,
+      maxConcurrency: request.maxConcurrency,
+      maxRequestsPerSecond: request.maxRequestsPerSecond,
       holder: run ?? `process ${String(process.pid)}`,
       log,
       signal

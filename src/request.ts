@@ -31,6 +31,10 @@ export interface Request {
   readonly maxKeyAge: number | undefined
   /** In milliseconds, for the whole run. */
   readonly timeout: number
+  /** Requests to the Kubernetes API under way at once, at most. */
+  readonly maxConcurrency: number
+  /** Undefined: as many as the API server takes. */
+  readonly maxRequestsPerSecond: number | undefined
   /** Namespace of the record and the lock. */
   readonly recordNamespace: string
 }
@@ -54,6 +58,8 @@ export interface RawInputs {
   readonly kubernetesVersion: string
   readonly maxKeyAge: string
   readonly timeoutMinutes: string
+  readonly maxConcurrency: string
+  readonly maxRequestsPerSecond: string
   readonly recordNamespace: string
 }
 
@@ -89,7 +95,14 @@ export function parseRequest(inputs: RawInputs): Request {
     vaultResourceId,
     kubernetesVersion: parseKubernetesVersion(inputs.kubernetesVersion),
     maxKeyAge: parseAge(inputs.maxKeyAge),
-    timeout: parseMinutes(inputs.timeoutMinutes || '120'),
+    timeout:
+      parseWhole('timeout-minutes', inputs.timeoutMinutes || '120', 99_999, 'a whole number of minutes from 1') *
+      60_000,
+    maxConcurrency: parseWhole('max-concurrency', inputs.maxConcurrency || '100', MOST_CONCURRENCY),
+    maxRequestsPerSecond:
+      inputs.maxRequestsPerSecond === ''
+        ? undefined
+        : parseWhole('max-requests-per-second', inputs.maxRequestsPerSecond, 100_000),
     recordNamespace: parseName(
       'record-namespace',
       inputs.recordNamespace || 'kube-system',
@@ -190,10 +203,18 @@ function parseAge(text: string): number | undefined {
   return Number(amount) * hours * 3_600_000
 }
 
-function parseMinutes(text: string): number {
-  const minutes = /^\d{1,5}$/.test(text) ? Number(text) : 0
-  if (minutes < 1) throw invalid('timeout-minutes', text, 'a whole number of minutes from 1')
-  return minutes * 60_000
+/** Four connections of as many streams as kube-apiserver takes on one. */
+const MOST_CONCURRENCY = 400
+
+function parseWhole(
+  name: string,
+  text: string,
+  most: number,
+  expected = `a whole number from 1 to ${String(most)}`
+): number {
+  const number = /^\d{1,6}$/.test(text) ? Number(text) : 0
+  if (number < 1 || number > most) throw invalid(name, text, expected)
+  return number
 }
 
 function parseGuid(name: string, text: string, variable: string): string {

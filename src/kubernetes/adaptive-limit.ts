@@ -3,29 +3,73 @@ import type { Failure } from './retry.ts'
 
 /** kube-apiserver takes 200 mutating requests at once, of all its clients, where it does not weigh them by priority. */
 const MOST = 100
-const FIRST = 32
+const FIRST = 8
 const LEAST = 2
 
+/** Requests that wait in the API server rather than being worked on: enough to keep it busy, and few for others to wait behind. */
+const SHORTEST_QUEUE = 6
+const LONGEST_QUEUE = 16
+
+export interface AdaptiveLimitOptions {
+  readonly most?: number
+  /** Milliseconds. */
+  readonly now?: () => number
+}
+
 /**
- * How many requests may be under way at once: one more after as many answers, half as many when the API server says that it
- * has too much to do. An administrator's certificate is exempt from its priority and fairness, so it is for us to give way.
+ * How many requests may be under way at once. By growing latency it tells how many of them wait in a queue (TCP Vegas’ rule): as
+ * long as there are few it lets more go, doubling at first; when there are many it lets fewer go; and half as many when the API
+ * server says that it has too much to do. An administrator's certificate is exempt from its priority and fairness, so it is for
+ * us to give way. Source: Brakmo and Peterson, TCP Vegas (1995)
  */
 export class AdaptiveLimit {
-  #limit: number
+  readonly #most: number
   readonly #now: () => number
+  #limit: number
+  #doubling = true
   #lastCut = -Infinity
+  /** The shortest that a round took on average: what an answer takes when nothing waits. */
+  #base = Infinity
+  #round = { answers: 0, total: 0, busy: false }
 
-  constructor(first = FIRST, now: () => number = Date.now) {
-    this.#limit = first
+  constructor({ most = MOST, now = Date.now }: AdaptiveLimitOptions = {}) {
+    this.#most = most
     this.#now = now
+    this.#limit = Math.min(FIRST, most)
   }
 
   get current(): number {
-    return Math.floor(this.#limit)
+    return Math.max(1, Math.floor(this.#limit))
   }
 
-  onAnswer(underWay: number): void {
-    if (underWay >= this.current) this.#limit = Math.min(MOST, this.#limit + 1 / this.#limit)
+  /** A walk of other requests than the last one: what answers take has to be found out anew. */
+  beginWalk(): void {
+    this.#base = Infinity
+    this.#round = { answers: 0, total: 0, busy: false }
+  }
+
+  /** @param latency - of this one answer, in milliseconds. */
+  onAnswer(latency: number, underWay: number): void {
+    const round = this.#round
+    round.answers++
+    round.total += latency
+    round.busy ||= underWay >= this.current
+    if (round.answers < this.current) return
+    this.#round = { answers: 0, total: 0, busy: false }
+    this.#adapt(round.total / round.answers, round.busy)
+  }
+
+  #adapt(latency: number, busy: boolean): void {
+    this.#base = Math.min(this.#base, latency)
+    const queue = latency > 0 ? this.#limit * (1 - this.#base / latency) : 0
+    if (queue > LONGEST_QUEUE) {
+      this.#doubling = false
+      this.#limit = Math.max(LEAST, this.#limit * 0.9)
+    } else if (busy && queue < SHORTEST_QUEUE) {
+      this.#limit = Math.min(this.#most, this.#doubling ? this.#limit * 2 : this.#limit + 1)
+    } else {
+      this.#doubling = false
+    }
   }
 
   /** Requests that were under way together fail together: that counts once. */
@@ -35,6 +79,7 @@ export class AdaptiveLimit {
     const now = this.#now()
     if (now - this.#lastCut < 1000) return
     this.#lastCut = now
-    this.#limit = Math.max(LEAST, this.#limit / 2)
+    this.#doubling = false
+    this.#limit = Math.max(Math.min(LEAST, this.#most), this.#limit / 2)
   }
 }

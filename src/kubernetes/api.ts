@@ -2,6 +2,7 @@ import { ActionError, type Code } from '../errors.ts'
 import { isJsonObject, type JsonObject } from '../model/json.ts'
 import { SYSTEM_CLOCK, type Clock } from './clock.ts'
 import type { KubernetesEndpoint } from './connection.ts'
+import type { Pace } from './pace.ts'
 import { isCertificateProblem, isRetryable, PATIENCE, Retries, type Failure } from './retry.ts'
 import { NOT_HTTP2, PROXY_REFUSED, Transport, TransportError, type HttpAnswer, type HttpRequest } from './transport.ts'
 
@@ -12,7 +13,16 @@ export interface ApiOptions {
   readonly connections?: number
   /** How long one request is tried, in milliseconds. */
   readonly patience?: number
+  /** Undefined: every request is sent at once. */
+  readonly pace?: Pace | undefined
   readonly clock?: Clock
+}
+
+/** Sees every attempt of a request. */
+export interface AttemptObserver {
+  /** @param latency - from its sending to its last byte, in milliseconds. */
+  onAnswer(latency: number): void
+  onFailure(failure: Failure): void
 }
 
 /** What a request is for. */
@@ -32,14 +42,16 @@ export class Api {
   readonly #closing = new AbortController()
   readonly #signal: AbortSignal
   readonly #patience: number
+  readonly #pace: Pace | undefined
   readonly #clock: Clock
   #answeredAt: number
 
-  constructor({ endpoint, signal, connections = 4, patience = PATIENCE, clock = SYSTEM_CLOCK }: ApiOptions) {
+  constructor({ endpoint, signal, connections = 4, patience = PATIENCE, pace, clock = SYSTEM_CLOCK }: ApiOptions) {
     this.#endpoint = endpoint
     this.#signal = AbortSignal.any([this.#closing.signal, ...(signal === undefined ? [] : [signal])])
     this.#transport = new Transport({ endpoint, signal: this.#signal, connections })
     this.#patience = patience
+    this.#pace = pace
     this.#clock = clock
     this.#answeredAt = clock.now()
   }
@@ -62,16 +74,19 @@ export class Api {
   }
 
   /** The last answer, or why there was none, after all retries. Rejects only with the signal's reason, or for want of a credential. */
-  async attempt(request: HttpRequest, onFailure?: (failure: Failure) => void): Promise<HttpAnswer | TransportError> {
+  async attempt(request: HttpRequest, observer?: AttemptObserver): Promise<HttpAnswer | TransportError> {
     let retries: Retries | undefined
     for (;;) {
+      if (this.#pace !== undefined) await this.#pace.turn(this.#signal)
+      const sent = this.#clock.now()
       const result = await this.#once(request)
       if (!(result instanceof TransportError) && !isRetryable(result.status)) {
         this.#answeredAt = this.#clock.now()
+        observer?.onAnswer(this.#answeredAt - sent)
         return result
       }
       if (!(result instanceof TransportError) && result.status === 401) this.#endpoint.rejectCredential()
-      onFailure?.(result)
+      observer?.onFailure(result)
       retries ??= new Retries(this.#clock, this.#patience)
       const delay = retries.next(result)
       if (delay === undefined) return result

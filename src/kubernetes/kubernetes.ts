@@ -10,7 +10,7 @@ import { RecordStore } from './record.ts'
 export interface Kubernetes {
   readonly record: Pick<RecordStore, 'read' | 'write'>
   readonly lock: { acquire(): Promise<Lock> }
-  prove(options: Pick<ProofOptions, 'signal' | 'onProgress' | 'keyChanged'>): Promise<Proof>
+  prove(options: Pick<ProofOptions, 'signal' | 'onProgress' | 'writeKey' | 'keyChange' | 'behindMs'>): Promise<Proof>
   /** Ends all connections but those of a lock that is still held. */
   close(): void
 }
@@ -20,6 +20,9 @@ export interface KubernetesOptions extends EndpointOptions {
   readonly namespace: string
   /** Who takes the lock: the run's url. */
   readonly holder: string
+  /** See ProofOptions. */
+  readonly maxConcurrency: number
+  readonly maxRequestsPerSecond: number | undefined
   readonly log: Log
   readonly signal: AbortSignal
 }
@@ -32,13 +35,13 @@ const FIRST_CONTACT = 30_000
 
 /** Reads the kubeconfig, and connects when first used. Throws ActionError `kubeconfig-invalid`. */
 export function connectKubernetes(options: KubernetesOptions): Kubernetes {
-  const { namespace, holder, log, signal } = options
+  const { namespace, holder, maxConcurrency, maxRequestsPerSecond, log, signal } = options
   const endpoint = readKubeconfig(options)
   const api = new Api({ endpoint, signal, connections: 1, patience: FIRST_CONTACT })
   return {
     record: new RecordStore(api, namespace, log),
     lock: { acquire: () => acquireLock({ endpoint, namespace, holder, signal, log }) },
-    prove: (proof) => proveSecrets({ endpoint, signal, ...proof }),
+    prove: (proof) => proveSecrets({ endpoint, signal, log, maxConcurrency, maxRequestsPerSecond, ...proof }),
     close: () => api.close()
   }
 }

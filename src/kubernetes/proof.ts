@@ -1,91 +1,133 @@
+import { ActionError } from '../errors.ts'
+import type { Log } from '../log.ts'
+import type { KeyChange, WriteKey } from '../model/api-servers.ts'
 import {
   countOutcome,
   NO_SECRETS,
   type Pass,
   type Proof,
   type ProofProgress,
+  type ProofVerdict,
   type SecretFailure,
-  type SecretTally
+  type SecretTally,
+  type SecretVersion
 } from '../model/secrets.ts'
 import { AdaptiveLimit } from './adaptive-limit.ts'
 import { Api } from './api.ts'
 import { SYSTEM_CLOCK, type Clock } from './clock.ts'
 import type { KubernetesEndpoint } from './connection.ts'
+import { Convergence } from './convergence.ts'
 import { estimateSecrets } from './listing.ts'
+import { Pace } from './pace.ts'
 import { reencryptSecrets } from './reencryption.ts'
 
 export interface ProofOptions {
   readonly endpoint: KubernetesEndpoint
   readonly signal?: AbortSignal | undefined
+  readonly log?: Log | undefined
   /** Called every 10 s at the latest, and at the end of each pass. */
   readonly onProgress?: ((progress: ProofProgress) => void) | undefined
+  readonly writeKey: WriteKey
   /**
    * The key has just been changed, so Secrets must be found stale. As long as none is, the API servers do not write under the
    * new key yet, and a pass proves nothing.
    */
-  readonly keyChanged?: boolean
+  readonly keyChange?: KeyChange | undefined
+  /** Requests under way at once, at most. */
+  readonly maxConcurrency?: number
+  /** Undefined: as many as the API server takes. */
+  readonly maxRequestsPerSecond?: number | undefined
   readonly mostPasses?: number
   /** How long one request is tried, in milliseconds. */
   readonly patience?: number
+  /** See ConvergenceOptions. */
+  readonly behindMs?: number
+  readonly settleMs?: number
   readonly clock?: Clock
 }
 
 const PROGRESS_INTERVAL = 10_000
 const MOST_PASSES = 10
 const MOST_FAILURES_KEPT = 1000
+const MOST_PROBES = 3
 
 /** Before passes 2, 3, 4, …; the last one from there on. */
 const WAITS = [0, 2_000, 5_000, 15_000, 30_000]
 
-/**
- * A Secret that is written all the time looks re-encrypted when it was written between its listing and its patch. Later passes
- * list smaller pages, so that little time lies between.
- */
-const PAGE_SIZES = [500, 500, 50]
+/** Where a second pass does not settle it, others write Secrets between their listing and their patch. */
+const FIRST_EXACT_PASS = 2
 
 /**
- * Passes over every Secret until one found nothing to re-encrypt and failed at nothing. Each pass has connections of its own, so
- * that it meets other API servers behind the same address. Permanent failures end it after the pass that met them again.
- * Throws as `reencryptSecrets` does.
+ * Passes over every Secret until one found nothing to re-encrypt and failed at nothing, and every API server that was met
+ * afterwards would leave it so. Each pass has connections of its own, so that it meets other API servers behind the same address.
+ * Permanent failures end it after the pass that met them again. Never rejects: what broke it off is in the proof.
  */
 export async function proveSecrets(options: ProofOptions): Promise<Proof> {
-  const { keyChanged = false, mostPasses = MOST_PASSES, clock = SYSTEM_CLOCK, signal } = options
-  const limit = new AdaptiveLimit()
+  const { clock = SYSTEM_CLOCK } = options
   const passes: Pass[] = []
-  for (;;) {
-    passes.push(await walk(options, passes, limit))
-    const verdict = judge(passes, keyChanged)
-    if (verdict !== 'again') return { proved: verdict === 'proved', passes }
-    if (passes.length >= mostPasses) return { proved: false, passes }
-    await clock.sleep(at(WAITS, passes.length - 1), signal)
+  const convergence = new Convergence({ ...options, clock })
+  let verdict: ProofVerdict = 'not-settled'
+  let brokenOff: Proof['brokenOff']
+  try {
+    verdict = await findVerdict(options, passes, convergence)
+  } catch (error) {
+    brokenOff = { error }
   }
+  return { verdict, passes, evidence: convergence.evidence, brokenOff }
 }
 
-function judge(passes: readonly Pass[], keyChanged: boolean): 'proved' | 'hopeless' | 'again' {
-  const [last, before] = passes.toReversed()
-  if (last === undefined || last.counts.reEncrypted > 0) return 'again'
-  if (last.counts.failed > 0)
-    return failsForGood(last) && before !== undefined && failsForGood(before) ? 'hopeless' : 'again'
-  const known = passes.some(({ counts }) => counts.reEncrypted > 0)
-  return keyChanged && !known && last.counts.total > 0 ? 'again' : 'proved'
+async function findVerdict(options: ProofOptions, passes: Pass[], convergence: Convergence): Promise<ProofVerdict> {
+  const { keyChange, mostPasses = MOST_PASSES, clock = SYSTEM_CLOCK, signal, maxRequestsPerSecond } = options
+  const means: Means = {
+    limit: new AdaptiveLimit({ ...(options.maxConcurrency !== undefined && { most: options.maxConcurrency }) }),
+    pace: maxRequestsPerSecond === undefined ? undefined : new Pace(maxRequestsPerSecond, clock)
+  }
+  await convergence.beforeFirstPass()
+  while (passes.length < mostPasses) {
+    if (passes.length > 0) await clock.sleep(at(WAITS, passes.length - 1), signal)
+    const began = clock.now()
+    const probes = new Probes(clock)
+    const pass = await walk(options, means, passes, probes)
+    if (pass.counts.reEncrypted > 0) continue
+    if (pass.counts.failed > 0) {
+      const before = passes.at(-2)
+      if (failsForGood(pass) && before !== undefined && failsForGood(before)) return 'failed'
+      continue
+    }
+    const state = await convergence.afterPass(probes.chosen, began)
+    if (state === 'behind') return 'behind'
+    if (state === 'waited') continue
+    const known = passes.some(({ counts }) => counts.reEncrypted > 0)
+    if (keyChange === undefined || known || pass.counts.total === 0) return 'proved'
+    if (passes.length > 1 && convergence.blindToChange) return 'never-stale'
+  }
+  return (passes.at(-1)?.counts.failed ?? 0) > 0 ? 'failed' : 'not-settled'
 }
 
-function failsForGood({ counts, failures }: Pass): boolean {
-  return counts.failed > 0 && failures.every(({ permanence }) => permanence === 'permanent')
+function failsForGood({ counts }: Pass): boolean {
+  return counts.failed > 0 && counts.failedForGood === counts.failed
 }
 
-async function walk(options: ProofOptions, before: readonly Pass[], limit: AdaptiveLimit): Promise<Pass> {
+/** What all passes share. */
+interface Means {
+  readonly limit: AdaptiveLimit
+  readonly pace: Pace | undefined
+}
+
+/** Adds the pass to those before, also when it is broken off. */
+async function walk(options: ProofOptions, means: Means, passes: Pass[], probes: Probes): Promise<Pass> {
   const { endpoint, signal, onProgress, clock = SYSTEM_CLOCK, patience } = options
   const counts: SecretTally = { ...NO_SECRETS }
   const byNamespace = new Map<string, SecretTally>()
   const failures: SecretFailure[] = []
   const started = clock.now()
+  const index = passes.length
   let listed = 0
-  let expectedTotal = before.at(-1)?.counts.total
+  let expectedTotal = passes.at(-1)?.counts.total
 
   const report = (passEnded: boolean) =>
     onProgress?.({
-      pass: before.length + 1,
+      pass: index + 1,
       passEnded,
       listed,
       settled: counts.total,
@@ -95,28 +137,66 @@ async function walk(options: ProofOptions, before: readonly Pass[], limit: Adapt
       expectedTotal
     })
 
-  const api = new Api({ endpoint, signal, clock, ...(patience !== undefined && { patience }) })
+  const api = new Api({ endpoint, signal, clock, pace: means.pace, ...(patience !== undefined && { patience }) })
   const ticker = setInterval(report, PROGRESS_INTERVAL, false)
+  const end = (complete: boolean): Pass => {
+    clearInterval(ticker)
+    api.close()
+    const pass = { complete, counts, byNamespace, failures, durationMs: clock.now() - started }
+    passes.push(pass)
+    return pass
+  }
   try {
     expectedTotal ??= await estimateSecrets(api)
-    const pageSize = at(PAGE_SIZES, before.length)
-    for await (const outcome of reencryptSecrets({ api, limit, pageSize, onListed: (count) => (listed += count) })) {
+    const exact = index >= FIRST_EXACT_PASS
+    const secrets = reencryptSecrets({ api, limit: means.limit, exact, onListed: (count) => (listed += count) })
+    for await (const outcome of secrets) {
       const { namespace } = outcome
       let tally = byNamespace.get(namespace)
       if (tally === undefined) byNamespace.set(namespace, (tally = { ...NO_SECRETS }))
-      countOutcome(counts, outcome.kind)
-      countOutcome(tally, outcome.kind)
+      countOutcome(counts, outcome)
+      countOutcome(tally, outcome)
+      if (outcome.kind === 'already-current') probes.offer(outcome)
       if (outcome.kind === 'failed' && failures.length < MOST_FAILURES_KEPT) {
         const { name, permanence, status, reason } = outcome
         failures.push({ namespace, name, permanence, status, reason })
       }
     }
-  } finally {
-    clearInterval(ticker)
-    api.close()
+    assertAccounted(listed, counts)
+  } catch (error) {
+    end(false)
+    throw error
   }
+  const pass = end(true)
   report(true)
-  return { counts, byNamespace, failures, durationMs: clock.now() - started }
+  return pass
+}
+
+/** Every Secret that was listed has come to exactly one end. */
+function assertAccounted(listed: number, { total, reEncrypted, alreadyCurrent, gone, failed }: SecretTally): void {
+  if (listed === total && total === reEncrypted + alreadyCurrent + gone + failed) return
+  throw new ActionError(
+    'secrets-unaccounted',
+    `${String(listed)} Secrets were listed, but the pass counted ${String(total)}: ${String(reEncrypted)} re-encrypted, ${String(alreadyCurrent)} already current, ${String(gone)} gone, ${String(failed)} failed.`
+  )
+}
+
+/** A few Secrets of a pass, each as likely as any other. */
+class Probes {
+  readonly chosen: SecretVersion[] = []
+  readonly #clock: Clock
+  #offered = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  offer({ namespace, name, resourceVersion }: SecretVersion): void {
+    const place =
+      this.chosen.length < MOST_PROBES ? this.chosen.length : Math.floor(this.#clock.random() * (this.#offered + 1))
+    this.#offered++
+    if (place < MOST_PROBES) this.chosen[place] = { namespace, name, resourceVersion }
+  }
 }
 
 /** The value at an index, or the last one. */

@@ -1,12 +1,12 @@
 import { ActionError } from '../errors.ts'
 import { isJsonObject, type JsonObject } from '../model/json.ts'
-import type { SecretOutcome } from '../model/secrets.ts'
+import type { SecretOutcome, SecretVersion } from '../model/secrets.ts'
 import type { AdaptiveLimit } from './adaptive-limit.ts'
-import { reasonOf, refusalOf, shorten, statusOf, textOf, type Api } from './api.ts'
+import { reasonOf, refusalOf, shorten, statusOf, textOf, type Api, type AttemptObserver } from './api.ts'
 import { listSecrets, type SecretPage } from './listing.ts'
 import { isLasting, isRetryable, type Failure } from './retry.ts'
 import { isNewer, readResourceVersion, TABLE_ONLY, WITHOUT_OBJECTS } from './table.ts'
-import { TransportError, type HttpAnswer } from './transport.ts'
+import { TransportError, type HttpAnswer, type HttpRequest } from './transport.ts'
 
 export interface ReencryptionOptions {
   readonly api: Api
@@ -15,10 +15,24 @@ export interface ReencryptionOptions {
   readonly pageSize?: number
   /** Called as Secrets are listed, with how many came. */
   readonly onListed?: (count: number) => void
+  /**
+   * Ask for each Secret's resourceVersion and patch it only at that one. Two requests for each, but then a Secret that others
+   * write all the time is not taken for one that was stale.
+   */
+  readonly exact?: boolean
 }
 
-const FIELD_MANAGER = 'aks-kms-etcd-encryption'
-const HEADERS = { accept: TABLE_ONLY, 'content-type': 'application/merge-patch+json' }
+/** What is asked of one walk, and what its requests report to. */
+interface Walk extends Pick<ReencryptionOptions, 'api'> {
+  readonly exact: boolean
+  readonly observer: AttemptObserver
+}
+
+const MERGE_PATCH = { accept: TABLE_ONLY, 'content-type': 'application/merge-patch+json' }
+const JSON_PATCH = { accept: TABLE_ONLY, 'content-type': 'application/json-patch+json' }
+
+/** How often a Secret is asked for again that was written between the question and the patch. */
+const MOST_OVERTAKINGS = 10
 
 /**
  * One walk over every Secret of the cluster, with an empty patch for each: the API server writes a Secret again exactly if its
@@ -27,17 +41,24 @@ const HEADERS = { accept: TABLE_ONLY, 'content-type': 'application/merge-patch+j
  * Source: GuaranteedUpdate in k8s.io/apiserver/pkg/storage/etcd3/store.go
  */
 export async function* reencryptSecrets(options: ReencryptionOptions): AsyncGenerator<SecretOutcome, void> {
-  const { api, limit, pageSize = 500, onListed } = options
+  const { api, limit, pageSize = 500, onListed, exact = false } = options
   const settled: SecretOutcome[] = []
   let underWay = 0
   let failure: { readonly error: unknown } | undefined
   let wake = () => {}
 
+  const walk: Walk = {
+    api,
+    exact,
+    observer: {
+      onAnswer: (latency) => limit.onAnswer(latency, underWay),
+      onFailure: (failure) => limit.onFailure(failure)
+    }
+  }
   const settle = async (page: SecretPage, name: string): Promise<void> => {
     underWay++
     try {
-      settled.push(await reencrypt(api, limit, page, name))
-      limit.onAnswer(underWay)
+      settled.push(await reencrypt(walk, page, name))
     } catch (error) {
       failure ??= { error }
     }
@@ -50,6 +71,7 @@ export async function* reencryptSecrets(options: ReencryptionOptions): AsyncGene
     return settled.splice(0)
   }
 
+  limit.beginWalk()
   for await (const page of listSecrets(api, pageSize)) {
     onListed?.(page.names.length)
     for (const name of page.names) {
@@ -65,27 +87,67 @@ export async function* reencryptSecrets(options: ReencryptionOptions): AsyncGene
   yield* drain()
 }
 
-async function reencrypt(api: Api, limit: AdaptiveLimit, page: SecretPage, name: string): Promise<SecretOutcome> {
+async function reencrypt(walk: Walk, page: SecretPage, name: string): Promise<SecretOutcome> {
   const { namespace } = page
-  const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/secrets/${encodeURIComponent(name)}`
-  const result = await api.attempt(
-    {
-      method: 'PATCH',
-      path: `${path}?${WITHOUT_OBJECTS}&fieldManager=${FIELD_MANAGER}`,
-      headers: HEADERS,
-      body: '{}'
-    },
-    (failure) => limit.onFailure(failure)
-  )
-  if (!(result instanceof TransportError)) {
-    if (result.status === 200) {
-      const resourceVersion = readResourceVersion(result)
-      if (resourceVersion !== undefined) {
-        return { kind: isNewer(resourceVersion, page.resourceVersion) ? 're-encrypted' : 'already-current', namespace }
-      }
+  const secret = { namespace, name }
+  const path = pathOf(secret)
+  for (let overtakings = 0; ; overtakings++) {
+    let before = page.resourceVersion
+    if (walk.exact) {
+      const found = await walk.api.attempt(emptyPatch(path, '&dryRun=All'), walk.observer)
+      const version = versionOf(found)
+      if (version === undefined) return outcomeWithoutVersion(walk, found, secret)
+      before = version
     }
-    if (result.status === 404) return { kind: 'gone', namespace }
+    const request = walk.exact ? patchAt(path, before) : emptyPatch(path)
+    const result = await walk.api.attempt(request, walk.observer)
+    const resourceVersion = versionOf(result)
+    if (resourceVersion !== undefined) {
+      const kind = isNewer(resourceVersion, before) ? 're-encrypted' : 'already-current'
+      return { kind, namespace, name, resourceVersion }
+    }
+    if (!(walk.exact && wasOvertaken(result) && overtakings < MOST_OVERTAKINGS)) {
+      return outcomeWithoutVersion(walk, result, secret)
+    }
   }
+}
+
+export function pathOf({ namespace, name }: Pick<SecretVersion, 'namespace' | 'name'>): string {
+  return `/api/v1/namespaces/${encodeURIComponent(namespace)}/secrets/${encodeURIComponent(name)}`
+}
+
+/** Writes nothing but what the API server itself would write otherwise. Its answer holds the Secret's resourceVersion. */
+export function emptyPatch(path: string, query = ''): HttpRequest {
+  return { method: 'PATCH', path: `${path}?${PARAMETERS}${query}`, headers: MERGE_PATCH, body: '{}' }
+}
+
+const PARAMETERS = `${WITHOUT_OBJECTS}&fieldManager=aks-kms-etcd-encryption`
+
+/**
+ * The same, if the Secret is at this version. A resourceVersion in a merge patch would not do: where nothing else differs,
+ * kube-apiserver 1.36 does not compare it.
+ */
+function patchAt(path: string, resourceVersion: string): HttpRequest {
+  const test = [{ op: 'test', path: '/metadata/resourceVersion', value: resourceVersion }]
+  return { method: 'PATCH', path: `${path}?${PARAMETERS}`, headers: JSON_PATCH, body: JSON.stringify(test) }
+}
+
+/** A test that does not hold is a 422 like an invalid object, but without causes. */
+function wasOvertaken(result: Failure): boolean {
+  return !(result instanceof TransportError) && result.status === 422 && causesOf(statusOf(result).details) === ''
+}
+
+/** Of the Secret that an answer is about; undefined when it is about none. */
+export function versionOf(result: Failure): string | undefined {
+  return result instanceof TransportError || result.status !== 200 ? undefined : readResourceVersion(result)
+}
+
+function outcomeWithoutVersion(
+  { api }: Walk,
+  result: Failure,
+  { namespace, name }: Pick<SecretVersion, 'namespace' | 'name'>
+): SecretOutcome {
+  if (!(result instanceof TransportError) && result.status === 404) return { kind: 'gone', namespace }
   throwIfWhole(api, result, namespace)
   return { kind: 'failed', namespace, name, ...classify(result) }
 }
@@ -118,6 +180,7 @@ function classify(result: HttpAnswer | TransportError): {
   const passing =
     status === 200 ||
     status === 409 ||
+    wasOvertaken(result) ||
     (isRetryable(status) && (status !== 500 || reason === 'ServerTimeout' || PASSING.test(message)))
   return {
     permanence: passing ? 'transient' : 'permanent',

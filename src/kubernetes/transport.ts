@@ -63,6 +63,7 @@ export class Transport {
   readonly #connections = new Set<Connection>()
   readonly #signal: AbortSignal | undefined
   readonly #sweeper: NodeJS.Timeout
+  #opened = 0
   #closed: { readonly reason: unknown } | undefined
 
   constructor({ endpoint, signal, connections = 4, timeout = 45_000 }: TransportOptions) {
@@ -88,6 +89,11 @@ export class Transport {
     } finally {
       connection.load--
     }
+  }
+
+  /** How many connections there have been. */
+  get opened(): number {
+    return this.#opened
   }
 
   /** Ends what is under way. */
@@ -117,6 +123,7 @@ export class Transport {
     }
     if (best === undefined || (best.load > 0 && usable < this.#mostConnections)) {
       best = new Connection(this.#endpoint, secureContext)
+      this.#opened++
       this.#connections.add(best)
     }
     return best

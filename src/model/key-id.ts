@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto'
+
 /** One version of a Key Vault key: what AKS pins. `url` is Azure's own spelling, `https://<vault>/keys/<name>/<version>`. */
 export interface KeyVersion {
   readonly url: string
@@ -49,4 +51,17 @@ export function keyVersionFrom(keyId: string): KeyVersion | undefined {
   const host = URL.canParse(keyId) ? new URL(keyId).hostname : ''
   const parsed = parseKeyId(keyId, host.slice(host.indexOf('.') + 1))
   return typeof parsed === 'string' ? undefined : parsed
+}
+
+/**
+ * `key_id_hash` of a key version in an API server's metrics, `sha256:<hex>`. AKS's KMS plugin names a key version by the SHA-256
+ * of its url in hex, and the API server hashes that name once more.
+ * Sources: Azure/kubernetes-kms, pkg/plugin/keyvault.go; kubernetes/apiserver, pkg/storage/value/encrypt/envelope/metrics/metrics.go
+ */
+export function keyIdHashOf(keyId: string): string {
+  return `sha256:${sha256(sha256(keyVersionFrom(keyId)?.url ?? keyId))}`
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
 }

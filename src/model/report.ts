@@ -1,3 +1,4 @@
+import type { Evidence } from './api-servers.ts'
 import type { Finding } from './finding.ts'
 import type { KmsProfile } from './kms-profile.ts'
 import type { JsonObject } from './json.ts'
@@ -24,6 +25,8 @@ export interface StepReport {
 }
 
 export interface PassReport {
+  /** False when it was broken off. */
+  readonly complete: boolean
   readonly counts: SecretCounts
   readonly durationMs: number
 }
@@ -36,6 +39,7 @@ export interface ProofReport {
   readonly passes: readonly PassReport[]
   /** Largest first. */
   readonly namespaces: readonly { readonly namespace: string; readonly counts: SecretCounts }[]
+  readonly evidence: Evidence
   /** Those of the last pass, at most 1,000. */
   readonly failures: readonly SecretFailure[]
 }

@@ -1,10 +1,20 @@
+import type { Evidence } from './api-servers.ts'
+
 /**
- * What became of one Secret in one pass. Told apart by resourceVersion: an answer above the LIST's means that the API server
- * wrote it again, at or below that it found it current.
+ * What became of one Secret in one pass. Told apart by resourceVersion: an answer above the one of before means that the API
+ * server wrote it again, at or below that it found it current.
  */
 export type SecretOutcome =
-  | { readonly kind: 're-encrypted' | 'already-current' | 'gone'; readonly namespace: string }
+  | ({ readonly kind: 're-encrypted' | 'already-current' } & SecretVersion)
+  | { readonly kind: 'gone'; readonly namespace: string }
   | ({ readonly kind: 'failed' } & SecretFailure)
+
+/** A Secret as it was left. */
+export interface SecretVersion {
+  readonly namespace: string
+  readonly name: string
+  readonly resourceVersion: string
+}
 
 export interface SecretFailure {
   readonly namespace: string
@@ -23,22 +33,43 @@ export interface SecretCounts {
   readonly alreadyCurrent: number
   readonly gone: number
   readonly failed: number
+  /** Of those that failed, the permanent ones; the others failed after retries. */
+  readonly failedForGood: number
 }
 
-export const NO_SECRETS: SecretCounts = { total: 0, reEncrypted: 0, alreadyCurrent: 0, gone: 0, failed: 0 }
+export const NO_SECRETS: SecretCounts = {
+  total: 0,
+  reEncrypted: 0,
+  alreadyCurrent: 0,
+  gone: 0,
+  failed: 0,
+  failedForGood: 0
+}
 
 /** One walk over every Secret of the cluster. */
 export interface Pass {
+  /** False when it was broken off: its counts are of the Secrets that it came to. */
+  readonly complete: boolean
   readonly counts: SecretCounts
   readonly byNamespace: ReadonlyMap<string, SecretCounts>
   readonly failures: readonly SecretFailure[]
   readonly durationMs: number
 }
 
+/**
+ * `proved`: a whole pass found nothing stale, and no API server that was met would write otherwise. `failed`: Secrets could not
+ * be re-encrypted. `behind`: an API server still writes under another key. `never-stale`: KMS v1 does not see the change of key.
+ * `not-settled`: the last pass still found stale ones, or no pass found any after a change of key.
+ */
+export type ProofVerdict = 'proved' | 'failed' | 'behind' | 'never-stale' | 'not-settled'
+
 /** Passes until one found nothing stale, or until it was clear that none would. */
 export interface Proof {
-  readonly proved: boolean
+  readonly verdict: ProofVerdict
   readonly passes: readonly Pass[]
+  readonly evidence: Evidence
+  /** What ended it before it came to a verdict. */
+  readonly brokenOff: { readonly error: unknown } | undefined
 }
 
 /** How far a proof has come. */
@@ -83,7 +114,8 @@ function summarize(passes: readonly SecretCounts[]): SecretCounts {
     reEncrypted: passes.reduce((sum, counts) => sum + counts.reEncrypted, 0),
     alreadyCurrent: first.alreadyCurrent,
     gone: first.gone,
-    failed: passes.at(-1)?.failed ?? 0
+    failed: passes.at(-1)?.failed ?? 0,
+    failedForGood: passes.at(-1)?.failedForGood ?? 0
   }
 }
 
@@ -97,7 +129,8 @@ const COUNTED_AS = {
   failed: 'failed'
 } as const satisfies Record<SecretOutcome['kind'], keyof SecretCounts>
 
-export function countOutcome(tally: SecretTally, kind: SecretOutcome['kind']): void {
+export function countOutcome(tally: SecretTally, outcome: SecretOutcome): void {
   tally.total++
-  tally[COUNTED_AS[kind]]++
+  tally[COUNTED_AS[outcome.kind]]++
+  if (outcome.kind === 'failed' && outcome.permanence === 'permanent') tally.failedForGood++
 }

@@ -1,3 +1,4 @@
+import type { Evidence } from '../model/api-servers.ts'
 import type { ClusterSnapshot, Plan, ProofReport, RunReport } from '../model/report.ts'
 import type { KmsProfile } from '../model/kms-profile.ts'
 import type { SecretCounts } from '../model/secrets.ts'
@@ -44,19 +45,39 @@ function plan({ steps, sentence, refused, hash }: Plan): object {
   return { steps: steps.map(({ kind, title }) => ({ kind, title })), sentence, refused, hash }
 }
 
-function proof({ when, proved, counts, passes, namespaces, failures }: ProofReport): object {
+function proof({ when, proved, counts, passes, namespaces, evidence, failures }: ProofReport): object {
   return {
     when,
     proved,
     counts: secretCounts(counts),
-    passes: passes.map((pass) => ({ durationMs: pass.durationMs, counts: secretCounts(pass.counts) })),
+    passes: passes.map(({ complete, durationMs, counts }) => ({ complete, durationMs, counts: secretCounts(counts) })),
     namespaces: namespaces.map((entry) => ({ namespace: entry.namespace, counts: secretCounts(entry.counts) })),
+    evidence: proofEvidence(evidence),
     failures: failures.map(({ namespace, name, permanence, status, reason }) => {
       return { namespace, name, permanence, status, reason }
     })
   }
 }
 
-function secretCounts({ total, reEncrypted, alreadyCurrent, gone, failed }: SecretCounts): SecretCounts {
-  return { total, reEncrypted, alreadyCurrent, gone, failed }
+function proofEvidence({ basis, reason, servers, live, connections, waitedMs }: Evidence): object {
+  return {
+    basis,
+    reason,
+    live,
+    connections,
+    waitedMs,
+    servers: servers.map(({ id, state, startedAt, keys }) => ({
+      id,
+      state,
+      startedAt,
+      keys: keys.map(({ keyIdHash, wanted, provider, lastStatusAt, lastReadAt, lastWriteAt }) => {
+        return { keyIdHash, wanted, provider, lastStatusAt, lastReadAt, lastWriteAt }
+      })
+    }))
+  }
+}
+
+function secretCounts(counts: SecretCounts): SecretCounts {
+  const { total, reEncrypted, alreadyCurrent, gone, failed, failedForGood } = counts
+  return { total, reEncrypted, alreadyCurrent, gone, failed, failedForGood }
 }

@@ -1,6 +1,7 @@
 import { CATALOG } from '../errors.ts'
 import type { RunReport, RunResult } from '../model/report.ts'
 import { bold, code, link, prose } from './markdown.ts'
+import { apiServersSection } from './sections/api-servers.ts'
 import { clusterSection } from './sections/cluster.ts'
 import { failuresSection } from './sections/failures.ts'
 import { findingsSection } from './sections/findings.ts'
@@ -59,6 +60,7 @@ const SECTIONS: readonly Section[] = [
   failuresSection,
   clusterSection,
   secretsSection,
+  apiServersSection,
   keysSection,
   namespacesSection,
   passesSection,

@@ -13,20 +13,35 @@ export function plural(count: number, one: string, many = `${one}s`): string {
   return `${formatNumber(count)} ${count === 1 ? one : many}`
 }
 
-/** `640 ms`, `2.1 s`, `42 s`, `1 m 40 s`, `2 h 5 m` */
+/** `640 ms`, `2.1 s`, `42 s`, `1 m 40 s`, `5 m`, `2 h 5 m` */
 export function formatDuration(ms: number): string {
   if (ms < 999.5) return `${String(Math.round(ms))} ms`
   if (ms < 9_950) return `${(ms / 1000).toFixed(1)} s`
   const seconds = Math.round(ms / 1000)
   if (seconds < 60) return `${String(seconds)} s`
-  if (seconds < 3600) return `${String(Math.floor(seconds / 60))} m ${String(seconds % 60)} s`
+  if (seconds < 3600) return inTwo(Math.floor(seconds / 60), 'm', seconds % 60, 's')
   const minutes = Math.round(seconds / 60)
-  return `${formatNumber(Math.floor(minutes / 60))} h ${String(minutes % 60)} m`
+  return inTwo(Math.floor(minutes / 60), 'h', minutes % 60, 'm')
+}
+
+function inTwo(whole: number, unit: string, rest: number, smaller: string): string {
+  return `${formatNumber(whole)} ${unit}${rest === 0 ? '' : ` ${String(rest)} ${smaller}`}`
 }
 
 /** `2026-11-22T16:20:31.004Z` → `2026-11-22 16:20 UTC` */
 export function formatTime(iso: string): string {
   return `${iso.slice(0, 16).replace('T', ' ')} UTC`
+}
+
+/** `03:21:05` on the day of the other time, else `2026-11-20 03:21`; in UTC without saying so. */
+export function formatMoment(iso: string, other: string): string {
+  return iso.slice(0, 10) === other.slice(0, 10) ? iso.slice(11, 19) : iso.slice(0, 16).replace('T', ' ')
+}
+
+/** `sha256:3f2a91c07be9…` → `3f2a91c0…` */
+export function shortHash(hash: string): string {
+  const digits = hash.replace(/^sha256:/, '')
+  return digits.length <= 8 ? digits : `${digits.slice(0, 8)}…`
 }
 
 /** At most `length` characters. */
@@ -37,7 +52,13 @@ export function clip(text: string, length: number): string {
 /** `https://kv.vault.azure.net/keys/etcd/3f2a91…` → `kv / etcd / 3f2a91…`; any other text as it is. */
 export function shortKey(keyId: string): string {
   const key = keyVersionFrom(keyId)
-  return key === undefined ? keyId : `${key.vaultName} / ${key.name} / ${key.version.slice(0, 6)}…`
+  return key === undefined ? keyId : `${key.vaultName} / ${key.name} / ${shortVersion(keyId)}`
+}
+
+/** `https://kv.vault.azure.net/keys/etcd/3f2a91…` → `3f2a91…`; any other text as it is. */
+export function shortVersion(keyId: string): string {
+  const key = keyVersionFrom(keyId)
+  return key === undefined ? keyId : `${key.version.slice(0, 6)}…`
 }
 
 /** The names in the ARM id of a cluster; a text that is none is taken for the cluster's name. */
@@ -49,4 +70,9 @@ export function clusterNames(armId: string): { readonly name: string; readonly r
 /** `docsUrl`: where the docs folder is served, without a slash at the end. */
 export function troubleshootingUrl(docsUrl: string, code: Code): string {
   return `${docsUrl}/troubleshooting.md#${code}`
+}
+
+/** Where the rights are explained that evidence per API server takes. */
+export function permissionsUrl(docsUrl: string): string {
+  return `${docsUrl}/permissions.md#evidence-per-api-server`
 }

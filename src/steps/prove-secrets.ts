@@ -1,11 +1,13 @@
 import { ActionError } from '../errors.ts'
+import type { WriteKey } from '../model/api-servers.ts'
 import { sameKeyVersion } from '../model/key-id.ts'
 import { keyIdOf, type KmsProfile } from '../model/kms-profile.ts'
 import type { ClusterRecord } from '../model/goal.ts'
 import type { ProofReport } from '../model/report.ts'
-import { summarizeNamespaces, summarizeProof, type Proof } from '../model/secrets.ts'
+import { NO_SECRETS, summarizeNamespaces, summarizeProof, type Pass, type Proof } from '../model/secrets.ts'
 import type { Step } from '../model/step.ts'
 import { progressLine } from '../report/progress.ts'
+import { formatDuration, plural } from '../report/text.ts'
 import type { StepContext, StepDefinition } from './step-definition.ts'
 
 export const proveSecrets: StepDefinition<Extract<Step, { kind: 'prove-secrets' }>> = {
@@ -24,31 +26,42 @@ export const proveSecrets: StepDefinition<Extract<Step, { kind: 'prove-secrets' 
   },
   async perform(step, context) {
     const { kms } = context.observed.cluster
-    const proof = await reencrypt(step.when, context)
-    if (!proof.proved) throw notProved(proof)
+    const keyId = keyIdOf(kms)
+    const writeKey: WriteKey = keyId === undefined ? { kind: 'none' } : { kind: 'key', keyId }
+    const proof = await reencrypt(step.when, context, { writeKey })
+    if (proof.verdict !== 'proved') throw notProved(proof)
     context.memory.provedProfile = kms
-    context.memory.keyChanged = false
+    context.memory.keyChange = undefined
     await context.kubernetes.record.write(provedRecord(context, kms))
   }
 }
 
-/** Passes until nothing is stale; what they counted goes into the report, whatever came of them. */
-export async function reencrypt(when: ProofReport['when'], context: StepContext): Promise<Proof> {
+/** Passes until nothing is stale; what they counted goes into the report, whatever came of them. Throws what broke them off. */
+export async function reencrypt(
+  when: ProofReport['when'],
+  context: StepContext,
+  options: { readonly writeKey: WriteKey; readonly behindMs?: number }
+): Promise<Proof> {
   const { kubernetes, memory, log, signal } = context
   const proof = await kubernetes.prove({
+    ...options,
     signal,
-    keyChanged: memory.keyChanged,
+    keyChange: memory.keyChange,
     onProgress: (progress) => log.info(progressLine(progress))
   })
-  const last = proof.passes.at(-1)
-  memory.proofs.push({
-    when,
-    proved: proof.proved,
-    counts: summarizeProof(proof),
-    passes: proof.passes.map(({ counts, durationMs }) => ({ counts, durationMs })),
-    namespaces: summarizeNamespaces(proof),
-    failures: last?.failures ?? []
-  })
+  const { verdict, passes, evidence, brokenOff } = proof
+  if (passes.length > 0) {
+    memory.proofs.push({
+      when,
+      proved: verdict === 'proved',
+      counts: summarizeProof(proof),
+      passes: passes.map(({ complete, counts, durationMs }) => ({ complete, counts, durationMs })),
+      namespaces: summarizeNamespaces(proof),
+      evidence,
+      failures: passes.at(-1)?.failures ?? []
+    })
+  }
+  if (brokenOff !== undefined) throw brokenOff.error
   return proof
 }
 
@@ -65,25 +78,42 @@ function provedRecord({ observed, run }: StepContext, kms: KmsProfile): ClusterR
   }
 }
 
-function notProved(proof: Proof): ActionError {
-  const last = proof.passes.at(-1)
-  const failed = last?.counts.failed ?? 0
-  if (failed > 0) {
-    const named = (last?.failures ?? [])
-      .slice(0, 5)
-      .map(({ namespace, name, reason }) => `${namespace}/${name} (${reason})`)
-    const more = failed > named.length ? `, and ${String(failed - named.length)} more` : ''
-    return new ActionError(
-      'secrets-failed',
-      `${String(failed)} of ${String(last?.counts.total ?? 0)} Secrets could not be re-encrypted: ${named.join('; ')}${more}.`
-    )
+function notProved({ verdict, passes, evidence }: Proof): ActionError {
+  const last = passes.at(-1)
+  switch (verdict) {
+    case 'failed':
+      return new ActionError('secrets-failed', failureSentence(last))
+    case 'behind': {
+      const behind = evidence.servers.filter(({ state }) => state === 'behind').length
+      const waited = `waited for ${formatDuration(evidence.waitedMs)}`
+      return new ActionError(
+        'api-servers-behind',
+        behind > 0
+          ? `${String(behind)} of ${plural(evidence.servers.length, 'API server')} did not write under the cluster’s key although this run ${waited}.`
+          : `The API servers did not agree on how a Secret is to be written although this run ${waited}.`
+      )
+    }
+    case 'never-stale':
+      return new ActionError(
+        'kms-v1-never-stale',
+        `The key was changed and every API server has taken up the change, but not one of ${plural(last?.counts.total ?? 0, 'Secret')} was stale to them: KMS v1 tells keys apart by the name of their provider alone.`
+      )
+    case 'proved':
+    case 'not-settled':
+      return new ActionError('secrets-not-settled', unsettledSentence(passes))
   }
-  const passes = String(proof.passes.length)
-  const rewritten = last?.counts.reEncrypted ?? 0
-  return new ActionError(
-    'secrets-not-settled',
-    rewritten > 0
-      ? `After ${passes} passes the last one still re-encrypted ${String(rewritten)} Secrets.`
-      : `In ${passes} passes no Secret was found under the key of before, so the API servers do not write under the new one yet.`
-  )
+}
+
+function failureSentence(last: Pass | undefined): string {
+  const { counts = NO_SECRETS, failures = [] } = last ?? {}
+  const named = failures.slice(0, 5).map(({ namespace, name, reason }) => `${namespace}/${name} (${reason})`)
+  const more = counts.failed > named.length ? `, and ${String(counts.failed - named.length)} more` : ''
+  return `${String(counts.failed)} of ${plural(counts.total, 'Secret')} could not be re-encrypted: ${named.join('; ')}${more}.`
+}
+
+function unsettledSentence(passes: readonly Pass[]): string {
+  const rewritten = passes.at(-1)?.counts.reEncrypted ?? 0
+  return rewritten > 0
+    ? `After ${plural(passes.length, 'pass', 'passes')} the last one still re-encrypted ${plural(rewritten, 'Secret')}.`
+    : `In ${plural(passes.length, 'pass', 'passes')} no Secret was found under the key of before, so the API servers do not write under the new one yet.`
 }

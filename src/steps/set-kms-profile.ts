@@ -15,10 +15,11 @@ export const setKmsProfile: StepDefinition<Extract<Step, { kind: 'set-kms-profil
   },
   async perform(step, { observed, cluster, clusters, memory, log, signal }) {
     memory.provedProfile = undefined
-    memory.keyChanged = false
+    memory.keyChange = undefined
+    const beganAt = Date.now()
     await clusters.update(cluster, withKmsProfile(cluster.body, step.profile), { signal, onPoll: sayState(log) })
     // Where an earlier attempt failed on the way, the Secrets may be under the new key already.
-    memory.keyChanged = observed.cluster.phase === 'ready'
+    if (observed.cluster.phase === 'ready') memory.keyChange = { beganAt, endedAt: Date.now() }
   }
 }
 

@@ -1,4 +1,4 @@
-import { expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 
 import { AdaptiveLimit } from '../../src/kubernetes/adaptive-limit.ts'
 import type { Failure } from '../../src/kubernetes/retry.ts'
@@ -6,35 +6,118 @@ import { TransportError } from '../../src/kubernetes/transport.ts'
 
 const answer = (status: number): Failure => ({ status, headers: {}, body: Buffer.alloc(0) })
 
-test('grows by one for as many answers as it lets through, up to 100', () => {
-  const limit = new AdaptiveLimit(10)
-  for (let i = 0; i < 11; i++) limit.onAnswer(10)
-  expect(limit.current).toBe(11)
-  for (let i = 0; i < 100_000; i++) limit.onAnswer(100)
-  expect(limit.current).toBe(100)
+/** An API server that works on so many requests at once, each for so long; the others wait in line. Times in milliseconds. */
+interface Server {
+  readonly workers: number
+  readonly service: number
+  readonly roundTrip: number
+}
+
+/** Keeps as many requests under way as the limit permits; gives what came of it in the second half of the time. */
+function drive(limit: AdaptiveLimit, server: Server, duration = 30_000) {
+  const busyUntil = Array.from({ length: server.workers }, () => 0)
+  const answers: { readonly at: number; readonly latency: number }[] = []
+  const seen: { throughput: number; latency: number; most: number } = { throughput: 0, latency: 0, most: 0 }
+  let underWay = 0
+  const send = (now: number): void => {
+    underWay++
+    const arrival = now + server.roundTrip / 2
+    const worker = busyUntil.indexOf(Math.min(...busyUntil))
+    const done = Math.max(arrival, busyUntil[worker] ?? 0) + server.service
+    busyUntil[worker] = done
+    const at = done + server.roundTrip / 2
+    const place = answers.findLastIndex((other) => other.at <= at) + 1
+    answers.splice(place, 0, { at, latency: at - now })
+  }
+  for (let now = 0; now < duration;) {
+    while (underWay < limit.current) send(now)
+    const next = answers.shift()
+    if (next === undefined) break
+    now = next.at
+    limit.onAnswer(next.latency, underWay--)
+    if (now < duration / 2) continue
+    seen.throughput++
+    seen.latency += next.latency
+    seen.most = Math.max(seen.most, limit.current)
+  }
+  const { throughput, latency, most } = seen
+  return { throughput: throughput / (duration / 2000), latency: latency / throughput, most }
+}
+
+const ceiling = ({ workers, service }: Server): number => (workers / service) * 1000
+
+describe.each([0, 5, 20, 80])('at a round trip of %i ms', (roundTrip) => {
+  const server = { workers: 4, service: 6, roundTrip }
+
+  test('a busy API server is kept busy, with few requests waiting', () => {
+    const limit = new AdaptiveLimit()
+    const { throughput, most } = drive(limit, server)
+    expect(throughput).toBeGreaterThan(0.97 * ceiling(server))
+    const needed = (ceiling(server) * (roundTrip + server.service)) / 1000
+    expect(most).toBeLessThan(needed + 24)
+  })
+
+  test('one that becomes slower is asked less', () => {
+    const limit = new AdaptiveLimit()
+    drive(limit, server)
+    const slower = { ...server, workers: 1 }
+    const { throughput, most } = drive(limit, slower)
+    expect(throughput).toBeGreaterThan(0.97 * ceiling(slower))
+    expect(most).toBeLessThan((ceiling(slower) * (roundTrip + server.service)) / 1000 + 24)
+  })
+})
+
+test('comes to speed within the first few hundred answers', () => {
+  const limit = new AdaptiveLimit()
+  drive(limit, { workers: 4, service: 6, roundTrip: 80 }, 1_000)
+  expect(limit.current).toBeGreaterThanOrEqual(60)
+})
+
+test('never more than permitted, 100 by default', () => {
+  const vast = { workers: 1000, service: 5, roundTrip: 5 }
+  expect(drive(new AdaptiveLimit(), vast, 2_000).most).toBe(100)
+  expect(drive(new AdaptiveLimit({ most: 7 }), vast, 2_000).most).toBe(7)
+  expect(drive(new AdaptiveLimit({ most: 1 }), vast, 2_000).most).toBe(1)
 })
 
 test('does not grow while it is not used up', () => {
-  const limit = new AdaptiveLimit(10)
-  for (let i = 0; i < 100; i++) limit.onAnswer(9)
-  expect(limit.current).toBe(10)
+  const limit = new AdaptiveLimit()
+  const first = limit.current
+  for (let i = 0; i < 1000; i++) limit.onAnswer(10, first - 1)
+  expect(limit.current).toBe(first)
 })
 
+test('what answers took in one walk says nothing of the next', () => {
+  const limit = new AdaptiveLimit()
+  drive(limit, { workers: 4, service: 1, roundTrip: 0 })
+  limit.beginWalk()
+  const slower = { workers: 4, service: 6, roundTrip: 20 }
+  expect(drive(limit, slower).throughput).toBeGreaterThan(0.97 * ceiling(slower))
+})
+
+/** A limit of 64. */
+function grown(now?: () => number): AdaptiveLimit {
+  const limit = new AdaptiveLimit({ most: 64, ...(now !== undefined && { now }) })
+  drive(limit, { workers: 1000, service: 5, roundTrip: 5 }, 2_000)
+  expect(limit.current).toBe(64)
+  return limit
+}
+
 test.each([answer(429), answer(503), answer(504), new TransportError('ETIMEDOUT')])('halves on overload', (failure) => {
-  const limit = new AdaptiveLimit(64)
+  const limit = grown()
   limit.onFailure(failure)
   expect(limit.current).toBe(32)
 })
 
 test.each([answer(500), answer(401), new TransportError('ECONNRESET')])('stays on other failures', (failure) => {
-  const limit = new AdaptiveLimit(64)
+  const limit = grown()
   limit.onFailure(failure)
   expect(limit.current).toBe(64)
 })
 
 test('failures that come together count once, and there is always one more to try', () => {
   let now = 0
-  const limit = new AdaptiveLimit(64, () => now)
+  const limit = grown(() => now)
   for (let i = 0; i < 64; i++) limit.onFailure(answer(429))
   expect(limit.current).toBe(32)
   for (now = 1000; now < 60_000; now += 1000) limit.onFailure(answer(429))

@@ -131,11 +131,13 @@ describe('advice on keys', () => {
 test('a proof in one row: listed at its start, rewritten in all passes, failed in the last', () => {
   const pass = (reEncrypted: number, alreadyCurrent: number, failed: number): Pass => {
     const counts = { ...NO_SECRETS, total: reEncrypted + alreadyCurrent + failed, reEncrypted, alreadyCurrent, failed }
-    return { counts, byNamespace: new Map([['a', counts]]), failures: [], durationMs: 1 }
+    return { complete: true, counts, byNamespace: new Map([['a', counts]]), failures: [], durationMs: 1 }
   }
-  const proof = { proved: true, passes: [pass(5, 2, 1), pass(1, 7, 0), pass(0, 8, 0)] }
-  const row = { total: 8, reEncrypted: 6, alreadyCurrent: 2, gone: 0, failed: 0 }
+  const evidence = { basis: 'metrics', reason: undefined, servers: [], live: 0, connections: 0, waitedMs: 0 } as const
+  const rest = { verdict: 'proved', evidence, brokenOff: undefined } as const
+  const proof = { ...rest, passes: [pass(5, 2, 1), pass(1, 7, 0), pass(0, 8, 0)] }
+  const row = { total: 8, reEncrypted: 6, alreadyCurrent: 2, gone: 0, failed: 0, failedForGood: 0 }
   expect(summarizeProof(proof)).toEqual(row)
   expect(summarizeNamespaces(proof)).toEqual([{ namespace: 'a', counts: row }])
-  expect(summarizeProof({ proved: false, passes: [] })).toEqual(NO_SECRETS)
+  expect(summarizeProof({ ...rest, passes: [] })).toEqual(NO_SECRETS)
 })

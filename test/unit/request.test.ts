@@ -20,6 +20,8 @@ const inputs: RawInputs = {
   kubernetesVersion: '',
   maxKeyAge: '',
   timeoutMinutes: '',
+  maxConcurrency: '',
+  maxRequestsPerSecond: '',
   recordNamespace: ''
 }
 
@@ -51,8 +53,30 @@ test('what is not set has its default', () => {
     kubernetesVersion: undefined,
     maxKeyAge: undefined,
     timeout: 120 * 60_000,
+    maxConcurrency: 100,
+    maxRequestsPerSecond: undefined,
     recordNamespace: 'kube-system'
   })
+})
+
+test('limits on what is asked of the API server', () => {
+  expect(parse({ maxConcurrency: '400', maxRequestsPerSecond: '50' })).toMatchObject({
+    maxConcurrency: 400,
+    maxRequestsPerSecond: 50
+  })
+})
+
+test.each([
+  ['maxConcurrency', '0'],
+  ['maxConcurrency', '401'],
+  ['maxConcurrency', '1.5'],
+  ['maxRequestsPerSecond', '0'],
+  ['maxRequestsPerSecond', '-1'],
+  ['maxRequestsPerSecond', 'many']
+])('%s: “%s” is refused with what it may be', (name, value) => {
+  const { code, message } = problem({ [name]: value })
+  expect(code).toBe('input-invalid')
+  expect(message).toMatch(/^The input max-[a-z-]+ is “.+”; expected is a whole number from 1 to [\d,]+\.$/)
 })
 
 test.each([

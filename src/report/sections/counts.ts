@@ -11,31 +11,48 @@ export interface CountsRow {
   readonly sum?: boolean
 }
 
-const COLUMNS = [
-  ['Re-encrypted', 'reEncrypted'],
-  ['Already current', 'alreadyCurrent'],
-  ['Gone', 'gone'],
-  ['Failed', 'failed']
-] as const satisfies readonly (readonly [string, keyof SecretCounts])[]
+interface CountColumn {
+  readonly title: string
+  readonly of: (counts: SecretCounts) => number
+  /** Shown only where there is any. */
+  readonly optional?: boolean
+  /** In bold, because somebody has to do something. */
+  readonly alarming?: boolean
+}
 
-/** Counts of Secrets, a row each. `gone` and `failed` are columns only where `all` of the counts have any. */
+const COLUMNS: readonly CountColumn[] = [
+  { title: 'Re-encrypted', of: ({ reEncrypted }) => reEncrypted },
+  { title: 'Already current', of: ({ alreadyCurrent }) => alreadyCurrent },
+  { title: 'Gone', of: ({ gone }) => gone, optional: true },
+  { title: 'Failed for good', of: ({ failedForGood }) => failedForGood, optional: true, alarming: true },
+  { title: 'Failed after retries', of: failedAfterRetries, optional: true, alarming: true }
+]
+
+export function failedAfterRetries({ failed, failedForGood }: SecretCounts): number {
+  return failed - failedForGood
+}
+
+/** Counts of Secrets, a row each. The optional columns are there only where any of `all` counts has one. */
 export function countsTable(
   title: string,
   rows: readonly CountsRow[],
   more: readonly string[] = [],
   all: readonly SecretCounts[] = rows.map(({ counts }) => counts)
 ): string {
-  const columns = COLUMNS.filter(([, name], i) => i < 2 || all.some((counts) => counts[name] > 0))
+  const columns = COLUMNS.filter(({ optional, of }) => optional !== true || all.some((counts) => of(counts) > 0))
   return table(
     [
       { title },
-      ...['Secrets', ...columns.map(([column]) => column), ...more].map((column) => ({ title: column, numeric: true }))
+      ...['Secrets', ...columns.map((column) => column.title), ...more].map((column) => ({
+        title: column,
+        numeric: true
+      }))
     ],
     rows.map((row) => {
       const strong = row.sum === true ? bold : String
-      const outcomes = columns.map(([, name]) => {
-        const value = formatNumber(row.counts[name])
-        return name === 'failed' && row.counts.failed > 0 ? bold(value) : strong(value)
+      const outcomes = columns.map(({ of, alarming }) => {
+        const count = of(row.counts)
+        return alarming === true && count > 0 ? bold(formatNumber(count)) : strong(formatNumber(count))
       })
       const secrets = row.sum === true ? '' : formatNumber(row.counts.total)
       return [strong(row.title), secrets, ...outcomes, ...(row.more ?? []).map(strong)]

@@ -1,10 +1,15 @@
-import type { RunReport } from '../../model/report.ts'
+import type { Code } from '../../errors.ts'
+import { sameKmsProfile } from '../../model/kms-profile.ts'
+import type { ProofReport, RunReport } from '../../model/report.ts'
 import { alert, bold, code } from '../markdown.ts'
 import { problemsOf } from '../problems.ts'
 import { clusterNames, formatNumber, plural } from '../text.ts'
 import { problemBlocks } from './findings.ts'
 import { unadvisedKeys } from './keys.ts'
 import { blocks, keyCode, type Section } from './section.ts'
+
+/** Where the same operation would end the same way: the fix names another. */
+const OTHER_WAYS_OUT: ReadonlySet<Code | undefined> = new Set<Code>(['kms-v1-never-stale'])
 
 /** Of a run that is not green: what is wrong, what it leaves behind, and how to go on. */
 export const problemSection: Section = (report, context) => {
@@ -19,7 +24,7 @@ export const problemSection: Section = (report, context) => {
       problemBlocks(problems, context),
       green ? '' : stateOf(report),
       green || untouched ? '' : keysToKeep(report),
-      green || untouched ? '' : howToGoOn(report)
+      green || untouched || OTHER_WAYS_OUT.has(report.error?.code) ? '' : howToGoOn(report)
     )
   )
 }
@@ -31,15 +36,33 @@ function stateOf(report: RunReport): string {
   return `${bold('State:')} ${sentences.join(' ')}`
 }
 
-function changeOf({ changed, proved, proofs }: RunReport): string {
-  if (!changed) return 'this run changed neither the KMS profile nor the Kubernetes version.'
-  if (proved) return 'the cluster was changed, and every Secret is proved under its present profile.'
-  const last = proofs.findLast(({ when }) => when !== 'before-change')?.counts
-  const unproved =
-    last === undefined || last.failed === 0
-      ? 'its Secrets are not proved'
-      : `${formatNumber(last.failed)} of ${plural(last.total, 'Secret')} are not proved`
-  return `the cluster was changed, but ${bold(unproved)} under its present profile.`
+function changeOf(report: RunReport): string {
+  const { changed, proved, proofs } = report
+  const last = proofs.findLast(({ when }) => !changed || when !== 'before-change')
+  const unproved = `${bold(unprovedSecrets(last))} under the present profile, and may still be ${whereTheyMayBe(report)}`
+  if (!changed) {
+    const nothing = 'this run changed neither the KMS profile nor the Kubernetes version.'
+    return last?.proved === false ? `${nothing} But ${unproved}` : nothing
+  }
+  if (proved) return 'the cluster was changed, and every Secret is proved under the present profile.'
+  return `the cluster was changed, but ${unproved}`
+}
+
+function unprovedSecrets(last: ProofReport | undefined): string {
+  const complete = last?.passes.every((pass) => pass.complete) === true
+  return complete && last.counts.failed > 0
+    ? `${formatNumber(last.counts.failed)} of ${plural(last.counts.total, 'Secret')} are not proved`
+    : 'the Secrets are not proved'
+}
+
+/** Where a Secret is that was not written since the change; without one, AKS’s previous key, which no API shows. */
+function whereTheyMayBe({ before, after }: RunReport): string {
+  if (before === undefined || after === undefined || sameKmsProfile(before.kms, after.kms)) {
+    return 'under an older key version: every one that the cluster has used must stay.'
+  }
+  return before.kms.enabled
+    ? `under ${keyCode(before.kms.keyId)}: it must stay enabled and unexpired.`
+    : 'in etcd without encryption.'
 }
 
 function keysToKeep(report: RunReport): string {

@@ -12,7 +12,7 @@ export const secretsSection: Section = (report, { limits }) => {
   const last = proofs.at(-1)
   if (last === undefined) return ''
   const rows: CountsRow[] = titled(proofs).map(({ title, proof }) => ({
-    title: `${proof.proved ? '✅' : '❌'} ${title}`,
+    title: `${verdictOf(proof)} ${title}${isBrokenOff(proof) ? ', so far' : ''}`,
     counts: proof.counts,
     more: passesAndTime([proof])
   }))
@@ -33,8 +33,9 @@ export const secretsSection: Section = (report, { limits }) => {
 /** The namespaces of the last proof: the largest visible, the others folded in. */
 export const namespacesSection: Section = ({ proofs }, { limits }) => {
   const all = proofs.at(-1)?.namespaces ?? []
-  const title = titled(proofs).at(-1)?.title
-  if (all.length === 0 || title === undefined) return ''
+  const last = titled(proofs).at(-1)
+  if (all.length === 0 || last === undefined) return ''
+  const title = `${last.title}${isBrokenOff(last.proof) ? ', so far' : ''}`
   const rows = all.slice(0, limits.namespaces).map(({ namespace, counts }) => ({ title: code(namespace), counts }))
   const everyCount = all.map(({ counts }) => counts)
   const part = (some: readonly CountsRow[]): string => countsTable('Namespace', some, [], everyCount)
@@ -55,8 +56,8 @@ export const namespacesSection: Section = ({ proofs }, { limits }) => {
 /** Every pass of every proof, folded in. */
 export const passesSection: Section = ({ proofs }, { limits }) => {
   const rows = titled(proofs).flatMap(({ title, proof }) =>
-    proof.passes.map(({ counts, durationMs }, i) => ({
-      title: `${title}, pass ${String(i + 1)}`,
+    proof.passes.map(({ complete, counts, durationMs }, i) => ({
+      title: `${title}, pass ${String(i + 1)}${complete ? '' : ' ⏹️ broken off, so far'}`,
       counts,
       more: [formatDuration(durationMs)]
     }))
@@ -77,9 +78,30 @@ function headline(report: RunReport, last: ProofReport): string {
     const secrets = bold(total === 1 ? 'The one Secret' : `All ${plural(total, 'Secret')}`)
     return `${secrets} ${total === 1 ? 'is' : 'are'} proved under ${keyId === undefined ? profile : keyCode(keyId)}.`
   }
-  if (failed > 0) return ''
-  if (!last.proved) return `${bold('Not proved:')} the last pass did not come to its end, or still found stale Secrets.`
+  if (!last.proved) return failed > 0 && !isBrokenOff(last) ? '' : `${bold('Not proved:')} ${unprovedBecause(last)}.`
   return last.when === 'before-change' && report.changed ? `${bold('Not proved')} since the change.` : ''
+}
+
+function unprovedBecause({ when, counts, passes, evidence }: ProofReport): string {
+  const last = passes.at(-1)
+  if (last?.complete === false)
+    return `pass ${String(passes.length)} was broken off after ${plural(last.counts.total, 'Secret')}`
+  const stale = last?.counts.reEncrypted ?? 0
+  if (stale > 0) return `the last pass still found ${plural(stale, 'stale Secret')}`
+  const behind = evidence.servers.filter(({ state }) => state === 'behind').length
+  if (behind > 0) return `${plural(behind, 'API server')} did not write under the key yet`
+  return when === 'after-change' && counts.reEncrypted === 0
+    ? 'no Secret was found stale after the change'
+    : 'the API servers had not settled'
+}
+
+function isBrokenOff({ passes }: ProofReport): boolean {
+  return passes.some(({ complete }) => !complete)
+}
+
+function verdictOf(proof: ProofReport): string {
+  if (proof.proved) return '✅'
+  return isBrokenOff(proof) ? '⏹️' : '❌'
 }
 
 /** `After the change`, numbered where an operation makes several. */
@@ -109,6 +131,7 @@ function sum(all: readonly SecretCounts[]): SecretCounts {
     reEncrypted: of('reEncrypted'),
     alreadyCurrent: of('alreadyCurrent'),
     gone: of('gone'),
-    failed: of('failed')
+    failed: of('failed'),
+    failedForGood: of('failedForGood')
   }
 }

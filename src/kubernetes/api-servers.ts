@@ -1,0 +1,229 @@
+import { createHash } from 'node:crypto'
+import { gunzipSync } from 'node:zlib'
+
+import { isJsonObject, type JsonObject } from '../model/json.ts'
+import type { SecretVersion } from '../model/secrets.ts'
+import { jsonOf, textOf } from './api.ts'
+import type { Clock } from './clock.ts'
+import type { KubernetesEndpoint } from './connection.ts'
+import { readEncryptionMetrics, type EncryptionMetrics } from './metrics.ts'
+import { emptyPatch, pathOf, versionOf } from './reencryption.ts'
+import { isRetryable, Retries, type Failure } from './retry.ts'
+import { Transport, TransportError, type HttpAnswer, type HttpRequest } from './transport.ts'
+
+export interface LookOptions {
+  readonly endpoint: KubernetesEndpoint
+  readonly signal?: AbortSignal | undefined
+  readonly clock: Clock
+  /** Secrets that every API server is asked to patch, and what their versions should be. */
+  readonly probes: readonly SecretVersion[]
+}
+
+/** What the API servers behind one address showed over new connections. */
+export interface Look {
+  /** How many led to an API server that answered. */
+  readonly connections: number
+  /** One of each API server that was met, the last one if it was met more than once; or why there are none. */
+  readonly sightings: readonly Sighting[] | 'forbidden' | 'unreadable'
+  /** Ids of the API servers whose Leases were renewed just now; undefined where Leases can't be read. */
+  readonly live: ReadonlySet<string> | undefined
+  /** The probes as the last API server left them. */
+  readonly probes: readonly SecretVersion[]
+  /** Whether any probe was left alone by all of them; undefined where there was none to ask for. */
+  readonly agreed: boolean | undefined
+}
+
+export interface Sighting {
+  readonly metrics: EncryptionMetrics
+  /** Milliseconds since the epoch, by the API server's clock. */
+  readonly at: number
+}
+
+/** A load balancer leads each connection to one of the API servers; this many in a row miss one of three in 1 of 43 cases. */
+const CONNECTIONS = 12
+/** As many are opened at once. */
+const WAVE = 4
+
+/** How long one API server is asked, in milliseconds. */
+const PATIENCE = 30_000
+
+/** An API server renews its Lease every 10 s. Source: k8s.io/kubernetes/pkg/controlplane/apiserver */
+const LEASE_RENEWED_WITHIN = 12_000
+const LEASES: HttpRequest = {
+  method: 'GET',
+  path: '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases?labelSelector=apiserver.kubernetes.io/identity%3Dkube-apiserver',
+  headers: { accept: 'application/json' }
+}
+const METRICS: HttpRequest = {
+  method: 'GET',
+  path: '/metrics',
+  headers: { accept: 'text/plain', 'accept-encoding': 'gzip' }
+}
+
+/** Largest answer of `/metrics` that is read, unpacked, in bytes. */
+const LARGEST_METRICS = 256 << 20
+
+/**
+ * Meets API servers over connections of their own, until every live one was met or enough connections were made. Each one is
+ * asked to patch the probes, which only one that writes otherwise than the others does, and then for its metrics.
+ * Rejects with the signal's reason. What does not answer is left out.
+ */
+export async function lookAtApiServers(options: LookOptions): Promise<Look> {
+  const meetings: Meeting[] = []
+  let live: ReadonlySet<string> | undefined
+  while (meetings.length < CONNECTIONS) {
+    const wave = await Promise.all(Array.from({ length: WAVE }, (_, i) => meet(options, meetings.length + i === 0)))
+    meetings.push(...wave)
+    live ??= wave.find((meeting) => meeting.leases !== undefined)?.leases
+    const met = new Set(
+      meetings.map(({ sighting }) => (typeof sighting === 'object' ? sighting.metrics.id : undefined))
+    )
+    if (live !== undefined && live.size > 0 && [...live].every((id) => met.has(id))) break
+  }
+  const answered = meetings.filter(({ answered }) => answered)
+  return {
+    connections: answered.length,
+    sightings: sightingsOf(answered),
+    live,
+    ...compareProbes(options.probes, answered)
+  }
+}
+
+/** What one connection came to. */
+interface Meeting {
+  readonly answered: boolean
+  readonly probes: readonly (string | undefined)[]
+  readonly sighting: Sighting | 'forbidden' | 'unreadable' | undefined
+  readonly leases: ReadonlySet<string> | undefined
+}
+
+const NOBODY: Meeting = { answered: false, probes: [], sighting: undefined, leases: undefined }
+
+async function meet(options: LookOptions, askLeases: boolean): Promise<Meeting> {
+  const { endpoint, signal, clock } = options
+  const retries = new Retries(clock, PATIENCE)
+  for (;;) {
+    const transport = new Transport({ endpoint, signal, connections: 1, timeout: PATIENCE })
+    try {
+      const { meeting, failure } = await interview(transport, options, askLeases)
+      // On another connection it may have been another API server.
+      const broken = transport.opened > 1 ? new TransportError('ECONNRESET') : failure
+      if (broken === undefined) return meeting
+      if (!(broken instanceof TransportError) && broken.status === 401) endpoint.rejectCredential()
+      const delay = retries.next(broken)
+      if (delay === undefined) return transport.opened > 1 ? NOBODY : meeting
+      await clock.sleep(delay, signal)
+    } finally {
+      transport.close()
+    }
+  }
+}
+
+/** What came of it, and for which failure it is worth to try all of it again. */
+async function interview(
+  transport: Transport,
+  { probes }: LookOptions,
+  askLeases: boolean
+): Promise<{ readonly meeting: Meeting; readonly failure: Failure | undefined }> {
+  const [leases, metrics, patched] = await Promise.all([
+    askLeases ? ask(transport, LEASES) : undefined,
+    ask(transport, METRICS),
+    Promise.all(probes.map((probe) => ask(transport, emptyPatch(pathOf(probe)))))
+  ])
+  const answers = [metrics, ...patched, ...(leases === undefined ? [] : [leases])]
+  return {
+    meeting: {
+      answered: answers.some((answer) => !mayPass(answer)),
+      probes: patched.map(versionOf),
+      sighting: readSighting(metrics),
+      leases: leases && readLeases(leases)
+    },
+    failure: answers.find(mayPass)
+  }
+}
+
+async function ask(transport: Transport, request: HttpRequest): Promise<Failure> {
+  try {
+    return await transport.request(request)
+  } catch (error) {
+    if (error instanceof TransportError) return error
+    throw error
+  }
+}
+
+/** A 500 may be of the one thing that was asked for, and then it stays. */
+function mayPass(answer: Failure): boolean {
+  return answer instanceof TransportError || (isRetryable(answer.status) && answer.status !== 500)
+}
+
+function readSighting(answer: Failure): Sighting | 'forbidden' | 'unreadable' {
+  if (answer instanceof TransportError) return 'unreadable'
+  if (answer.status === 403) return 'forbidden'
+  const metrics = answer.status === 200 ? readEncryptionMetrics(unpack(answer)) : undefined
+  if (metrics === undefined) return 'unreadable'
+  return { metrics, at: timeOf(answer) }
+}
+
+function unpack({ headers, body }: HttpAnswer): string {
+  if (headers['content-encoding'] !== 'gzip') return body.toString('latin1')
+  try {
+    return gunzipSync(body, { maxOutputLength: LARGEST_METRICS }).toString('latin1')
+  } catch {
+    return ''
+  }
+}
+
+/** The Leases by which API servers make themselves known to one another, as the ids that their metrics carry. */
+function readLeases(answer: Failure): ReadonlySet<string> | undefined {
+  if (answer instanceof TransportError || answer.status !== 200) return undefined
+  const items = jsonOf(answer)?.['items']
+  if (!Array.isArray(items)) return undefined
+  const now = timeOf(answer)
+  const fresh = items.filter(isJsonObject).filter((lease) => {
+    const renewed = Date.parse(textOf(objectIn(lease, 'spec')['renewTime']))
+    return now - renewed < LEASE_RENEWED_WITHIN
+  })
+  return new Set(fresh.map((lease) => idHashOf(textOf(objectIn(lease, 'metadata')['name']))))
+}
+
+function objectIn(object: JsonObject, name: string): JsonObject {
+  const value = object[name]
+  return isJsonObject(value) ? value : {}
+}
+
+function idHashOf(apiServerId: string): string {
+  return `sha256:${createHash('sha256').update(apiServerId).digest('hex')}`
+}
+
+/** By the clock of the machine that answered. */
+function timeOf({ headers }: HttpAnswer): number {
+  const time = Date.parse(headers.date ?? '')
+  return Number.isNaN(time) ? Date.now() : time
+}
+
+function sightingsOf(meetings: readonly Meeting[]): Look['sightings'] {
+  const byId = new Map<string, Sighting>()
+  let refusal: 'forbidden' | 'unreadable' = 'unreadable'
+  for (const { sighting } of meetings) {
+    if (typeof sighting === 'object') byId.set(sighting.metrics.id ?? '', sighting)
+    else if (sighting !== undefined) refusal = sighting
+  }
+  return byId.size === 0 ? refusal : [...byId.values()]
+}
+
+function compareProbes(
+  probes: readonly SecretVersion[],
+  meetings: readonly Meeting[]
+): Pick<Look, 'probes' | 'agreed'> {
+  const left: SecretVersion[] = []
+  let agreed: boolean | undefined
+  probes.forEach((probe, i) => {
+    const versions = meetings.map((meeting) => meeting.probes[i]).filter((version) => version !== undefined)
+    const resourceVersion = versions.at(-1)
+    if (resourceVersion === undefined) return
+    left.push({ ...probe, resourceVersion })
+    const same = versions.length === meetings.length && versions.every((version) => version === probe.resourceVersion)
+    agreed = (agreed ?? false) || same
+  })
+  return { probes: left, agreed }
+}

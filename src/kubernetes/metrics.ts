@@ -1,0 +1,57 @@
+/** What an API server's metrics say of its encryption. Times are in milliseconds since the epoch, by its own clock. */
+export interface EncryptionMetrics {
+  /** `apiserver_id_hash`; undefined where no metric carries it, as before Kubernetes 1.29 or where it knows no KMS v2 key. */
+  readonly id: string | undefined
+  readonly startedAt: number | undefined
+  readonly keys: readonly MeteredKey[]
+  /** Of the transformers that have read or written anything, such as `k8s:enc:kms:v1:azurekms:`. */
+  readonly prefixes: ReadonlySet<string>
+}
+
+/** The last use of one key of a KMS v2 provider; undefined: none since the start. */
+export interface MeteredKey {
+  /** `sha256:<hex>` */
+  readonly keyIdHash: string
+  readonly provider: string
+  readonly status: number | undefined
+  readonly read: number | undefined
+  readonly write: number | undefined
+}
+
+const KEY_USED = 'apiserver_envelope_encryption_key_id_hash_last_timestamp_seconds'
+const KEY_NAMED = 'apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds'
+const CONFIGURED = 'apiserver_encryption_config_controller_last_config_info'
+const TRANSFORMED = 'apiserver_storage_transformation_operations_total'
+const STARTED = 'process_start_time_seconds'
+const SAMPLE = new RegExp(
+  `^(${[KEY_USED, KEY_NAMED, CONFIGURED, TRANSFORMED, STARTED].join('|')})(?:\\{(.*)\\})? (\\S+)`,
+  'gm'
+)
+const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g
+
+/**
+ * Reads Prometheus' text format; undefined when it is not an API server's.
+ * Source: kubernetes.io/docs/reference/instrumentation/metrics, k8s.io/apiserver/pkg/storage/value/encrypt/envelope/metrics
+ */
+export function readEncryptionMetrics(text: string): EncryptionMetrics | undefined {
+  const keys = new Map<string, { -readonly [Name in keyof MeteredKey]: MeteredKey[Name] }>()
+  const prefixes = new Set<string>()
+  let id: string | undefined
+  let startedAt: number | undefined
+  for (const [, name, labelText = '', valueText] of text.matchAll(SAMPLE)) {
+    const labels = new Map([...labelText.matchAll(LABEL)].map(([, label = '', value = '']) => [label, value]))
+    const value = Number(valueText)
+    id ??= labels.get('apiserver_id_hash')
+    if (name === STARTED) startedAt = value * 1000
+    if (name === TRANSFORMED) prefixes.add(labels.get('transformer_prefix') ?? '')
+    if (name !== KEY_USED && name !== KEY_NAMED) continue
+    const [keyIdHash = '', provider = ''] = [labels.get('key_id_hash'), labels.get('provider_name')]
+    const known = keys.get(`${provider} ${keyIdHash}`)
+    const key = known ?? { keyIdHash, provider, status: undefined, read: undefined, write: undefined }
+    if (known === undefined) keys.set(`${provider} ${keyIdHash}`, key)
+    const use = name === KEY_NAMED ? 'status' : labels.get('transformation_type') === 'to_storage' ? 'write' : 'read'
+    key[use] = value * 1000
+  }
+  if (startedAt === undefined) return undefined
+  return { id, startedAt, keys: [...keys.values()], prefixes }
+}
