@@ -7,6 +7,7 @@ import { jsonOf, textOf } from './api.ts'
 import type { Clock } from './clock.ts'
 import type { KubernetesEndpoint } from './connection.ts'
 import { readEncryptionMetrics, type EncryptionMetrics } from './metrics.ts'
+import type { Pace } from './pace.ts'
 import { emptyPatch, pathOf, versionOf } from './reencryption.ts'
 import { isRetryable, Retries, type Failure } from './retry.ts'
 import { Transport, TransportError, type HttpAnswer, type HttpRequest } from './transport.ts'
@@ -17,6 +18,9 @@ export interface LookOptions {
   readonly clock: Clock
   /** Secrets that every API server is asked to patch, and what their versions should be. */
   readonly probes: readonly SecretVersion[]
+  /** Requests under way at once, at most. */
+  readonly maxConcurrency?: number | undefined
+  readonly pace?: Pace | undefined
 }
 
 /** What the API servers behind one address showed over new connections. */
@@ -72,7 +76,8 @@ export async function lookAtApiServers(options: LookOptions): Promise<Look> {
   const meetings: Meeting[] = []
   let live: ReadonlySet<string> | undefined
   while (meetings.length < CONNECTIONS) {
-    const wave = await Promise.all(Array.from({ length: WAVE }, (_, i) => meet(options, meetings.length + i === 0)))
+    const length = Math.min(WAVE, options.maxConcurrency ?? WAVE)
+    const wave = await Promise.all(Array.from({ length }, (_, i) => meet(options, meetings.length + i === 0)))
     meetings.push(...wave)
     live ??= wave.find((meeting) => meeting.leases !== undefined)?.leases
     const met = new Set(
@@ -122,32 +127,26 @@ async function meet(options: LookOptions, askLeases: boolean): Promise<Meeting> 
 /** What came of it, and for which failure it is worth to try all of it again. */
 async function interview(
   transport: Transport,
-  { probes }: LookOptions,
+  { probes, pace, signal }: LookOptions,
   askLeases: boolean
 ): Promise<{ readonly meeting: Meeting; readonly failure: Failure | undefined }> {
-  const [leases, metrics, patched] = await Promise.all([
-    askLeases ? ask(transport, LEASES) : undefined,
-    ask(transport, METRICS),
-    Promise.all(probes.map((probe) => ask(transport, emptyPatch(pathOf(probe)))))
-  ])
-  const answers = [metrics, ...patched, ...(leases === undefined ? [] : [leases])]
-  return {
-    meeting: {
-      answered: answers.some((answer) => !mayPass(answer)),
-      probes: patched.map(versionOf),
-      sighting: readSighting(metrics),
-      leases: leases && readLeases(leases)
-    },
-    failure: answers.find(mayPass)
+  const answers: Failure[] = []
+  const ask = async (request: HttpRequest): Promise<Failure> => {
+    await pace?.turn(signal)
+    const answer = await transport.request(request).catch((error: unknown) => {
+      if (error instanceof TransportError) return error
+      throw error
+    })
+    answers.push(answer)
+    return answer
   }
-}
-
-async function ask(transport: Transport, request: HttpRequest): Promise<Failure> {
-  try {
-    return await transport.request(request)
-  } catch (error) {
-    if (error instanceof TransportError) return error
-    throw error
+  const versions: (string | undefined)[] = []
+  for (const probe of probes) versions.push(versionOf(await ask(emptyPatch(pathOf(probe)))))
+  const sighting = readSighting(await ask(METRICS))
+  const leases = askLeases ? readLeases(await ask(LEASES)) : undefined
+  return {
+    meeting: { answered: !answers.every(mayPass), probes: versions, sighting, leases },
+    failure: answers.find(mayPass)
   }
 }
 

@@ -6,11 +6,14 @@ import { lookAtApiServers, type Look, type Sighting } from './api-servers.ts'
 import type { Clock } from './clock.ts'
 import type { KubernetesEndpoint } from './connection.ts'
 import type { MeteredKey } from './metrics.ts'
+import type { Pace } from './pace.ts'
 
 export interface ConvergenceOptions {
   readonly endpoint: KubernetesEndpoint
   readonly signal?: AbortSignal | undefined
   readonly clock: Clock
+  readonly maxConcurrency?: number | undefined
+  readonly pace?: Pace | undefined
   readonly log?: Log | undefined
   readonly writeKey: WriteKey
   readonly keyChange?: KeyChange | undefined
@@ -124,8 +127,8 @@ export class Convergence {
   }
 
   async #lookAgain(probes: readonly SecretVersion[], since: number): Promise<void> {
-    const { endpoint, signal, clock } = this.#options
-    this.#look = await lookAtApiServers({ endpoint, signal, clock, probes })
+    const { endpoint, signal, clock, maxConcurrency, pace } = this.#options
+    this.#look = await lookAtApiServers({ endpoint, signal, clock, maxConcurrency, pace, probes })
     const { sightings } = this.#look
     const elapsed = clock.now() - since
     this.#servers =

@@ -40,9 +40,9 @@ export function readEncryptionMetrics(text: string): EncryptionMetrics | undefin
   let startedAt: number | undefined
   for (const [, name, labelText = '', valueText] of text.matchAll(SAMPLE)) {
     const labels = new Map([...labelText.matchAll(LABEL)].map(([, label = '', value = '']) => [label, value]))
-    const value = Number(valueText)
+    const milliseconds = Math.round(Number(valueText) * 1000)
     id ??= labels.get('apiserver_id_hash')
-    if (name === STARTED) startedAt = value * 1000
+    if (name === STARTED) startedAt = milliseconds
     if (name === TRANSFORMED) prefixes.add(labels.get('transformer_prefix') ?? '')
     if (name !== KEY_USED && name !== KEY_NAMED) continue
     const [keyIdHash = '', provider = ''] = [labels.get('key_id_hash'), labels.get('provider_name')]
@@ -50,7 +50,7 @@ export function readEncryptionMetrics(text: string): EncryptionMetrics | undefin
     const key = known ?? { keyIdHash, provider, status: undefined, read: undefined, write: undefined }
     if (known === undefined) keys.set(`${provider} ${keyIdHash}`, key)
     const use = name === KEY_NAMED ? 'status' : labels.get('transformation_type') === 'to_storage' ? 'write' : 'read'
-    key[use] = value * 1000
+    key[use] = milliseconds
   }
   if (startedAt === undefined) return undefined
   return { id, startedAt, keys: [...keys.values()], prefixes }

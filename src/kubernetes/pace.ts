@@ -12,7 +12,7 @@ export class Pace {
   }
 
   /** Resolves when it is the caller's turn; rejects with the signal's reason when it aborts. */
-  async turn(signal: AbortSignal): Promise<void> {
+  async turn(signal: AbortSignal | undefined): Promise<void> {
     const now = this.#clock.now()
     const at = Math.max(now, this.#next)
     this.#next = at + this.#interval

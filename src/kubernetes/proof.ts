@@ -63,25 +63,28 @@ const FIRST_EXACT_PASS = 2
  * Permanent failures end it after the pass that met them again. Never rejects: what broke it off is in the proof.
  */
 export async function proveSecrets(options: ProofOptions): Promise<Proof> {
-  const { clock = SYSTEM_CLOCK } = options
+  const { clock = SYSTEM_CLOCK, maxConcurrency, maxRequestsPerSecond } = options
   const passes: Pass[] = []
-  const convergence = new Convergence({ ...options, clock })
+  const limit = new AdaptiveLimit({ ...(maxConcurrency !== undefined && { most: maxConcurrency }) })
+  const pace = maxRequestsPerSecond === undefined ? undefined : new Pace(maxRequestsPerSecond, clock)
+  const convergence = new Convergence({ ...options, clock, pace })
   let verdict: ProofVerdict = 'not-settled'
   let brokenOff: Proof['brokenOff']
   try {
-    verdict = await findVerdict(options, passes, convergence)
+    verdict = await findVerdict(options, { limit, pace }, passes, convergence)
   } catch (error) {
     brokenOff = { error }
   }
   return { verdict, passes, evidence: convergence.evidence, brokenOff }
 }
 
-async function findVerdict(options: ProofOptions, passes: Pass[], convergence: Convergence): Promise<ProofVerdict> {
-  const { keyChange, mostPasses = MOST_PASSES, clock = SYSTEM_CLOCK, signal, maxRequestsPerSecond } = options
-  const means: Means = {
-    limit: new AdaptiveLimit({ ...(options.maxConcurrency !== undefined && { most: options.maxConcurrency }) }),
-    pace: maxRequestsPerSecond === undefined ? undefined : new Pace(maxRequestsPerSecond, clock)
-  }
+async function findVerdict(
+  options: ProofOptions,
+  means: Means,
+  passes: Pass[],
+  convergence: Convergence
+): Promise<ProofVerdict> {
+  const { keyChange, mostPasses = MOST_PASSES, clock = SYSTEM_CLOCK, signal } = options
   await convergence.beforeFirstPass()
   while (passes.length < mostPasses) {
     if (passes.length > 0) await clock.sleep(at(WAITS, passes.length - 1), signal)

@@ -1,5 +1,5 @@
 import { request as httpRequest } from 'node:http'
-import { connect as connectHttp2, type ClientHttp2Session, type IncomingHttpHeaders } from 'node:http2'
+import { connect as connectHttp2, constants, type ClientHttp2Session, type IncomingHttpHeaders } from 'node:http2'
 import { request as httpsRequest } from 'node:https'
 import { isIP, type Socket } from 'node:net'
 import { connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls'
@@ -46,6 +46,11 @@ export interface TransportOptions {
   /** For one request, in milliseconds. The API server itself gives up after 34 s. */
   readonly timeout?: number
 }
+
+/** The answer has more bytes than anything that is asked for. */
+const TOO_LARGE = 'EMSGSIZE'
+/** An API server's metrics have some megabytes, and are the most that is ever asked for. */
+const MOST_BYTES = 64 << 20
 
 const CONNECT_TIMEOUT = 15_000
 const STREAM_WINDOW = 1 << 20
@@ -198,7 +203,14 @@ class Connection {
       let answer: { readonly status: number; readonly headers: IncomingHttpHeaders } | undefined
       const chunks: Buffer[] = []
       stream.on('response', (headers) => (answer = { status: headers[':status'] ?? 0, headers }))
-      stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+      let bytes = 0
+      stream.on('data', (chunk: Buffer) => {
+        chunks.push(chunk)
+        bytes += chunk.length
+        if (bytes <= MOST_BYTES) return
+        fail(new TransportError(TOO_LARGE))
+        stream.close(constants.NGHTTP2_CANCEL)
+      })
       stream.on('end', () => {
         if (answer === undefined) return
         this.#exchanges.delete(exchange)

@@ -2,11 +2,14 @@ import { expect, test } from '@jest/globals'
 import { Marked } from 'marked'
 import { finding } from '../../src/model/finding.ts'
 import { KMS_OFF } from '../../src/model/kms-profile.ts'
+import type { ProofReport, RunReport } from '../../src/model/report.ts'
 import { fitSummary, renderSummary } from '../../src/report/summary.ts'
 import {
   cancelledAfterChange,
+  cancelledInPass,
   counts,
   enabledOnLargeCluster,
+  failedOnKmsV1,
   failedOnSecrets,
   failedToSignIn,
   kms,
@@ -15,6 +18,7 @@ import {
   NEW_KEY,
   notDue,
   OLD_KEY,
+  pass,
   plannedRefusal,
   plannedRotation,
   proof,
@@ -73,26 +77,30 @@ test('a run that is not due takes a few lines', () => {
 test('a failure says what is wrong, what is left, which keys must stay and how to go on', () => {
   const summary = renderSummary(failedOnSecrets())
   const box = /> \[!CAUTION\]\n(?:>.*\n)+/.exec(summary)?.[0] ?? ''
-  expect(box).toContain('> **[`secrets-failed`](docs/troubleshooting.md#secrets-failed)** 60 of 2000 Secrets could')
+  expect(box).toContain('> **[`secrets-failed`](docs/troubleshooting.md#secrets-failed)** 60 of 2,000 Secrets could')
   expect(box).toContain('**Fix:** Mend the Secrets')
-  expect(box).toContain('**60 of 2,000 Secrets are not proved**')
+  expect(box).toContain(
+    '**State:** the cluster was changed, but **60 of 2,000 Secrets are not proved** under the present profile, and may still be under `contoso-etcd-kv / etcd / 3f2a91…`: it must stay enabled and unexpired.'
+  )
   expect(box).toContain(
     '**Keep enabled and unexpired** until a run is green: `contoso-etcd-kv / etcd / 9b1c04…`, `contoso-etcd-kv / etcd / 3f2a91…`'
   )
   expect(box).toContain(
     '(`operation: rotate`, `cluster-name: prod-westeurope`, `resource-group: rg-prod-weu`): it goes on'
   )
-  expect(summary).toContain('| ❌ After the change | 2,000 | 1,940 | 0 | **60** | 2 | 11\u00a0s |')
+  expect(summary).toContain('| ❌ After the change | 2,000 | 1,940 | 0 | **57** | **3** | 2 | 11\u00a0s |')
   expect(summary).toContain('<details open>\n<summary>4 steps, 4 m 24 s</summary>')
 })
 
-test('failures are grouped by reason, those to be mended first, fifty named and the rest counted', () => {
+test('failures are split into those for good and those after retries, fifty named and the rest counted', () => {
   const summary = renderSummary(failedOnSecrets())
   const section = summary.slice(summary.indexOf('#### Failed Secrets'), summary.indexOf('#### Cluster'))
   expect(section).toMatch(
-    /\| \*\*57 Secrets\*\*<br>`payments\/psp-credentials-00`.*resource Secret\/payments\/… was blocked.*can’t help/
+    /\*\*57 for good\*\*: trying again can’t help[^]*\| \*\*57 Secrets\*\*<br>`payments\/psp-credentials-00`.*resource Secret\/payments\/… was blocked.*<br>\*\*Fix:\*\* A policy forbids/
   )
-  expect(section.indexOf('57 Secrets')).toBeLessThan(section.indexOf('3 Secrets'))
+  expect(section).toMatch(
+    /57 for good[^]*\*\*3 after retries\*\*: running it again[^]*\| \*\*3 Secrets\*\*<br>.*\*\*504\*\* Timeout: request did not complete within requested timeout \|\n/
+  )
   expect(section.match(/`(payments|checkout)\//g)).toHaveLength(28)
   expect(section).toContain('… and 32 more in the JSON report')
 })
@@ -113,11 +121,17 @@ test('what has to be mended comes before what may pass, however frequent that is
     reason: 'connection reset'
   } as const
   const failures = [busy, { ...busy, name: 'busy-too' }, broken]
-  const failed = { ...proof('no-change', 3, 0), proved: false, counts: counts(3, { failed: 3 }), failures }
+  const failed = {
+    ...proof('no-change', 3, 0),
+    proved: false,
+    counts: counts(3, { failed: 3, failedForGood: 1 }),
+    failures
+  }
   const summary = renderSummary(report({ result: 'failed', proofs: [failed] }))
-  expect(summary).toContain(
-    '| `ns/broken` | connection reset<br>**Trying again can’t help.** |\n| **2 Secrets**<br>`ns/busy`'
+  expect(summary).toMatch(
+    /\*\*1 for good\*\*[^]*\| `ns\/broken` \| connection reset<br>\*\*Fix:\*\* Mend what the API server says\. \|\n\n\*\*2 after retries\*\*[^]*\| \*\*2 Secrets\*\*<br>`ns\/busy`/
   )
+  expect(summary).toMatch(/\| Proof .*\| Failed for good \| Failed after retries \|/)
 })
 
 test('failures of different reasons have a row each, with the whole reason', () => {
@@ -149,10 +163,81 @@ test('a refusal shows every reason and puts no key at risk', () => {
 test('a cancelled run says what Azure is doing', () => {
   const summary = renderSummary(cancelledAfterChange())
   expect(summary).toContain('> [!CAUTION]')
-  expect(summary).toContain('**its Secrets are not proved**')
+  expect(summary).toContain('**the Secrets are not proved** under the present profile, and may still be under')
   expect(summary).toContain('Azure shows it as `Updating`.')
   expect(summary).toContain('**Not proved** since the change.')
   expect(renderSummary({ ...cancelledAfterChange(), changed: false })).toContain('> [!WARNING]')
+})
+
+test('a pass that was broken off is marked, and its counts are so far', () => {
+  const summary = renderSummary(cancelledInPass())
+  expect(summary).toContain('**Not proved:** pass 1 was broken off after 1,240 Secrets.')
+  expect(summary).toContain('| ⏹️ After the change, so far | 1,240 | 1,240 | 0 | 1 | 2.7\u00a0s |')
+  expect(summary).toContain('| After the change, pass 1 ⏹️ broken off, so far | 1,240 | 1,240 | 0 | 2.7\u00a0s |')
+  expect(summary).toContain('| Before the change, pass 1 | 2,000 |')
+  expect(summary).toContain('#### Namespaces after the change, so far')
+  expect(renderSummary(rotated())).not.toContain('so far')
+})
+
+test.each([
+  [403, 'Forbidden: admission webhook "x" denied the request: no', 'A policy forbids to update it'],
+  [422, 'Invalid: data FieldValueRequired', 'It no longer passes validation'],
+  [500, 'InternalError: Internal error occurred: failed calling webhook "x": refused', 'Mend the webhook'],
+  [500, 'InternalError: unable to transform key "/registry/secrets/a/b": no', 'It can’t be decrypted'],
+  [500, 'etcdserver: request is too large', 'Make the Secret smaller'],
+  [413, 'RequestEntityTooLarge', 'Make the Secret smaller'],
+  [400, 'BadRequest', 'Mend what the API server says.']
+])('a failure for good with status %i comes with its fix: %s', (status, reason, fix) => {
+  const failures = [{ namespace: 'ns', name: 's', permanence: 'permanent', status, reason } as const]
+  const summary = renderSummary(report({ proofs: [{ ...proof('no-change', 1, 0), proved: false, failures }] }))
+  expect(summary).toContain(`<br>**Fix:** ${fix}`)
+})
+
+test('where Secrets may be that are not proved', () => {
+  const state = (more: Partial<RunReport>): string =>
+    /\*\*State:\*\* .*/.exec(renderSummary({ ...failedOnSecrets(), ...more }))?.[0] ?? ''
+  expect(state({ before: snapshot(KMS_OFF) })).toContain(
+    'under the present profile, and may still be in etcd without encryption.'
+  )
+  expect(state({ after: snapshot(KMS_OFF) })).toContain(
+    'may still be under `contoso-etcd-kv / etcd / 3f2a91…`: it must stay'
+  )
+  expect(state({ before: snapshot(kms(NEW_KEY)), changed: false })).toContain(
+    'this run changed neither the KMS profile nor the Kubernetes version. But **60 of 2,000 Secrets are not proved** under the present profile, and may still be under an older key version: every one that the cluster has used must stay.'
+  )
+  expect(state({ proofs: [], changed: false })).toMatch(/nor the Kubernetes version\.$/)
+  const [before, after] = failedOnSecrets().proofs
+  if (before === undefined || after === undefined) throw new Error('A rotation has two proofs.')
+  const brokenOff = { ...after, passes: after.passes.map((some) => ({ ...some, complete: false })) }
+  expect(state({ proofs: [before, brokenOff] })).toContain('**the Secrets are not proved**')
+  const failedBefore = { ...after, when: 'before-change' } as const
+  expect(state({ proofs: [failedBefore], changed: false })).toContain('But **60 of 2,000 Secrets are not proved**')
+  expect(state({ proofs: [failedBefore] })).toContain('**the Secrets are not proved**')
+})
+
+test('what the proof stopped at is told with the Secrets', () => {
+  const told = (more: Partial<ProofReport>): string => {
+    const proofs = [{ ...proof('after-change', 10, 10), proved: false, ...more }]
+    return /\*\*Not proved:\*\* .*/.exec(renderSummary(report({ proofs })))?.[0] ?? ''
+  }
+  const stale = counts(10, { reEncrypted: 4 })
+  expect(told({ passes: [pass(stale, 1)] })).toBe('**Not proved:** the last pass still found 4 stale Secrets.')
+  expect(told({ counts: counts(10), passes: [pass(counts(10), 1)] })).toBe(
+    '**Not proved:** no Secret was found stale after the change.'
+  )
+  const failing = counts(7, { failed: 2 })
+  expect(told({ counts: failing, passes: [pass(stale, 1), pass(failing, 1, false)] })).toBe(
+    '**Not proved:** pass 2 was broken off after 7 Secrets.'
+  )
+  expect(told({ counts: failing, passes: [pass(failing, 1)] })).toBe('')
+  expect(told({})).toBe('**Not proved:** the API servers had not settled.')
+})
+
+test('where the same operation would end the same way, nothing says to run it again', () => {
+  const box = /> \[!CAUTION\]\n(?:>.*\n)+/.exec(renderSummary(failedOnKmsV1()))?.[0] ?? ''
+  expect(box).toContain('**Fix:** Run `migrate-v2`, or `disable` and then `enable`')
+  expect(box).toContain('**Keep enabled and unexpired** until a run is green')
+  expect(box).not.toContain('To go on')
 })
 
 test('without advice the keys that were seen are to be kept', () => {

@@ -3,10 +3,13 @@ import {
   clip,
   clusterNames,
   formatDuration,
+  formatMoment,
   formatNumber,
   formatTime,
   plural,
-  shortKey
+  shortHash,
+  shortKey,
+  shortVersion
 } from '../../src/report/text.ts'
 import { CLUSTER, OLD_KEY } from '../fixtures/reports.ts'
 
@@ -18,10 +21,10 @@ test.each([
   [9_949, '9.9 s'],
   [9_960, '10 s'],
   [59_499, '59 s'],
-  [59_500, '1 m 0 s'],
+  [59_500, '1 m'],
   [100_000, '1 m 40 s'],
   [3_599_499, '59 m 59 s'],
-  [3_599_500, '1 h 0 m'],
+  [3_599_500, '1 h'],
   [7_500_000, '2 h 5 m']
 ])('%d ms is %j', (ms, expected) => {
   expect(formatDuration(ms)).toBe(expected)
@@ -38,6 +41,16 @@ test('a time is shown to the minute', () => {
   expect(formatTime('2026-11-22T03:17:04.120Z')).toBe('2026-11-22 03:17 UTC')
 })
 
+test('a moment is shown to the second on the same day, to the minute on another', () => {
+  expect(formatMoment('2026-11-22T03:21:05.900Z', '2026-11-22T00:00:00Z')).toBe('03:21:05')
+  expect(formatMoment('2026-11-21T23:59:59.900Z', '2026-11-22T00:00:00Z')).toBe('2026-11-21 23:59')
+})
+
+test('a hash is shown by its first digits', () => {
+  expect(shortHash('sha256:3f2a91c07be94d5f')).toBe('3f2a91c0…')
+  expect(shortHash('3f2a91c0')).toBe('3f2a91c0')
+})
+
 test('a clipped text is as long as allowed', () => {
   expect(clip('abcdef', 6)).toBe('abcdef')
   expect(clip('abcdefg', 6)).toBe('abcde…')
@@ -47,6 +60,8 @@ test('a key version is shown in short; anything else as it is', () => {
   expect(shortKey(OLD_KEY)).toBe('contoso-etcd-kv / etcd / 3f2a91…')
   expect(shortKey('https://kv.vault.azure.net/keys/etcd')).toBe('https://kv.vault.azure.net/keys/etcd')
   expect(shortKey('Public')).toBe('Public')
+  expect(shortVersion(OLD_KEY)).toBe('3f2a91…')
+  expect(shortVersion('Public')).toBe('Public')
 })
 
 test('the names of a cluster come from its ARM id', () => {

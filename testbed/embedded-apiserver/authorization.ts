@@ -12,8 +12,9 @@ export const mayDoAnything = ({ groups }: KubernetesUser): boolean =>
 /** What everybody may do who is somebody: `system:discovery` and `system:basic-user`. */
 const openPaths = ['/version', '/readyz', '/livez', '/healthz']
 
-export function denial(user: KubernetesUser, info: RequestInfo): StatusError | undefined {
-  if (mayDoAnything(user)) return undefined
+/** @param permitted - whether a role that is bound to the user permits it. */
+export function denial(user: KubernetesUser, info: RequestInfo, permitted: boolean): StatusError | undefined {
+  if (permitted) return undefined
   const authenticated = user.groups.includes('system:authenticated')
   const asksForItself =
     authenticated && info.group === 'authorization.k8s.io' && info.plural === 'selfsubjectaccessreviews'

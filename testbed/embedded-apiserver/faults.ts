@@ -1,6 +1,6 @@
 import type { KubernetesUser } from '../contract.ts'
 import { administrators } from './authorization.ts'
-import { keyOf, type Place, type Registry } from './registry.ts'
+import { keyOf, type Interference, type Place, type Registry } from './registry.ts'
 import type { RequestInfo } from './request-info.ts'
 import { secrets } from './resources/secrets.ts'
 import type { Etcd } from './etcd.ts'
@@ -19,8 +19,17 @@ export type Fault =
   /** The answer breaks off in the middle of its body. */
   | { readonly kind: 'truncated' }
   | { readonly kind: 'delay'; readonly milliseconds: number }
+  /** The answer goes on for ever: with more and more bytes, or without another one. */
+  | { readonly kind: 'endless'; readonly floods: boolean }
+  /** Something between client and server answers in its place, whatever comes to its mind. */
+  | {
+      readonly kind: 'replaced'
+      readonly status: number
+      readonly headers: Readonly<Record<string, string>>
+      readonly body: string
+    }
   /** Something else happens first: another writer, a deletion, a roll. */
-  | { readonly kind: 'meanwhile'; readonly does: () => Promise<unknown> }
+  | { readonly kind: 'meanwhile'; readonly does: (request: SeenRequest) => Promise<unknown> }
 
 export interface SeenRequest extends RequestInfo {
   readonly user: KubernetesUser
@@ -53,6 +62,12 @@ export interface Faults {
   inject(fault: Fault, options?: FaultOptions): InjectedFault
   /** An admission webhook denies every create and update in the namespace, or of the one Secret. Undone by what it returns. */
   denyByWebhook(namespace: string, name?: string): () => void
+  /** No role permits these requests any more, of whomever but the administrator. Undone by what it returns. */
+  forbid(when: (request: SeenRequest) => boolean): () => void
+  /** Lists come in pages of so many items at most, however many are asked for: an API server may give fewer than the limit. */
+  limitPages(items: number): void
+  /** API servers that end leave their Leases behind, as killed ones do, and any before Kubernetes 1.35. */
+  leaveLeases(): void
   /** Leaves a stored Secret as an older version may have left it: of a type whose keys it lacks, so that no update passes. */
   makeInvalid(namespace: string, name: string): Promise<void>
   /** Puts other bytes into etcd for a Secret; one bit in their middle is flipped unless given, so that nothing decrypts them. */
@@ -75,12 +90,15 @@ const notTheAdministrators = ({ user }: SeenRequest): boolean => !user.groups.in
 
 const webhookName = 'validation.gatekeeper.sh'
 
-export class FaultPlan implements Faults {
+export class FaultPlan implements Faults, Interference {
   readonly #etcd: Etcd
   readonly #registry: () => Registry
   readonly #waiting = new Set<Waiting>()
   readonly #denied = new Set<{ readonly namespace: string; readonly name: string | undefined }>()
+  readonly #forbidden = new Set<(request: SeenRequest) => boolean>()
   readonly #listeners = new Set<(exchange: Exchange) => void>()
+  #leavesLeases = false
+  #mostPerPage = Infinity
 
   constructor(etcd: Etcd, registry: () => Registry) {
     this.#etcd = etcd
@@ -128,6 +146,31 @@ export class FaultPlan implements Faults {
       if (denied.namespace !== namespace || (denied.name ?? name) !== name) continue
       throw deniedByWebhook(webhookName, '[secrets-need-owner] you must provide labels: {"owner"}')
     }
+  }
+
+  forbid(when: (request: SeenRequest) => boolean): () => void {
+    this.#forbidden.add(when)
+    return () => void this.#forbidden.delete(when)
+  }
+
+  forbids(request: SeenRequest): boolean {
+    return notTheAdministrators(request) && [...this.#forbidden].some((when) => when(request))
+  }
+
+  limitPages(items: number): void {
+    this.#mostPerPage = items
+  }
+
+  get mostPerPage(): number {
+    return this.#mostPerPage
+  }
+
+  leaveLeases(): void {
+    this.#leavesLeases = true
+  }
+
+  get leavesLeases(): boolean {
+    return this.#leavesLeases
   }
 
   makeInvalid(namespace: string, name: string): Promise<void> {

@@ -1,6 +1,7 @@
 import type { KubernetesUser } from '../contract.ts'
 import { mayDoAnything } from './authorization.ts'
 import { parseBody } from './bodies.ts'
+import type { IdentityLease } from './identity-lease.ts'
 import type { Metrics } from './metrics.ts'
 import { negotiate, type Form } from './negotiation.ts'
 import { fieldsOf } from './objects.ts'
@@ -26,10 +27,13 @@ export interface ApiResponse {
   readonly contentType: string
   readonly body: string
   readonly headers?: Readonly<Record<string, string>>
+  /** Whether it goes out compressed to whom that suits. */
+  readonly compressible?: boolean
 }
 
 /** One start of the API server: everything that a restart forgets. */
 export interface Run {
+  readonly identityLease: IdentityLease
   readonly registry: Registry
   readonly metrics: Metrics
   readonly usesKms: boolean
@@ -120,8 +124,11 @@ function handlePath(info: RequestInfo, run: Run): ApiResponse {
       return run.usesKms ? text(200, 'ok') : text(404, '404 page not found\n')
     case '/metrics':
       return {
-        ...text(200, run.metrics.text()),
-        contentType: 'text/plain; version=0.0.4; charset=utf-8; escaping=underscores'
+        status: 200,
+        contentType: 'text/plain; version=0.0.4; charset=utf-8; escaping=underscores',
+        body: run.metrics.text(),
+        headers: { 'process-start-time-unix': String(Math.floor(run.metrics.startedAt)) },
+        compressible: true
       }
     default:
       return text(404, '404 page not found\n')

@@ -12,7 +12,7 @@ import {
   type ServerHttp2Stream
 } from 'node:http2'
 import type { AddressInfo, Socket } from 'node:net'
-import type { Readable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
 
 import type { KubernetesUser } from '../contract.ts'
@@ -23,13 +23,15 @@ export interface Incoming {
   readonly method: string
   readonly url: string
   /** As Go's `Header.Get`: the first where a header came several times, empty where it did not. */
-  header(name: 'authorization' | 'accept' | 'content-type'): string
+  header(name: 'authorization' | 'accept' | 'accept-encoding' | 'content-type'): string
   readonly body: string
   /** Whom the client certificate names; `untrusted` where the authority did not sign it. */
   readonly certificate: ClientCertificate
   respond(answer: Outgoing): void
   /** Announces the whole body and sends half of it. */
   respondInPart(answer: Outgoing): void
+  /** The body over and over, or once and then nothing, until the client has had enough. */
+  respondForEver(answer: Outgoing, floods: boolean): void
   reset(): void
   refuse(): void
   /** No new requests on this connection; `processed` is whether this one counts as processed. */
@@ -39,7 +41,7 @@ export interface Incoming {
 export interface Outgoing {
   readonly status: number
   readonly headers: OutgoingHttpHeaders
-  readonly body: string
+  readonly body: string | Buffer
 }
 
 export interface Listener {
@@ -176,6 +178,10 @@ function http1Transport(request: IncomingMessage, response: ServerResponse): Tra
       response.writeHead(status, { ...headers, 'content-length': whole.length }).write(half(whole))
       setTimeout(reset, halfWayMs)
     },
+    respondForEver({ status, headers, body }, floods) {
+      response.writeHead(status, headers).write(body)
+      if (floods) flood(response, body)
+    },
     reset,
     refuse: reset,
     goAway: reset
@@ -183,9 +189,9 @@ function http1Transport(request: IncomingMessage, response: ServerResponse): Tra
 }
 
 function http2Transport(stream: ServerHttp2Stream, session: ServerHttp2Session): Transport {
-  const respond = ({ status, headers }: Outgoing, length: number): boolean => {
+  const respond = ({ status, headers }: Outgoing, length?: number): boolean => {
     if (stream.destroyed || stream.closed) return false
-    stream.respond({ ':status': status, ...headers, 'content-length': length })
+    stream.respond({ ':status': status, ...headers, ...(length === undefined ? {} : { 'content-length': length }) })
     return true
   }
   return {
@@ -196,6 +202,11 @@ function http2Transport(stream: ServerHttp2Stream, session: ServerHttp2Session):
       const whole = Buffer.from(answer.body)
       if (respond(answer, whole.length)) stream.write(half(whole))
       setTimeout(() => stream.destroy(new Error('the answer is to break off here')), halfWayMs)
+    },
+    respondForEver(answer, floods) {
+      if (!respond(answer)) return
+      stream.write(answer.body)
+      if (floods) flood(stream, answer.body)
     },
     reset: () => session.destroy(undefined, constants.NGHTTP2_CONNECT_ERROR),
     refuse: () => stream.close(constants.NGHTTP2_REFUSED_STREAM),
@@ -208,6 +219,13 @@ function http2Transport(stream: ServerHttp2Stream, session: ServerHttp2Session):
       session.close()
     }
   }
+}
+
+/** As fast as the client reads. */
+function flood(to: Writable, body: string | Buffer): void {
+  if (to.destroyed) return
+  if (to.write(body)) setImmediate(flood, to, body)
+  else to.once('drain', () => flood(to, body))
 }
 
 const half = (body: Buffer): Buffer => body.subarray(0, body.length >>> 1)

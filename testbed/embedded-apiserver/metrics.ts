@@ -8,14 +8,26 @@ interface Family {
   readonly name: string
   readonly help: string
   readonly type: 'counter' | 'gauge'
+  /** By the text of their labels, braces and all; empty where there are none. */
   readonly samples: Map<string, number>
 }
 
 const prefix = 'apiserver_envelope_encryption'
 
 export class Metrics {
-  /** As kube-apiserver hashes its own id: of the host, so that it outlives a restart. */
+  /** Seconds since the epoch. */
+  readonly startedAt = Date.now() / 1000
   readonly #apiServerIdHash: string
+  readonly #configuration = family(
+    'apiserver_encryption_config_controller_last_config_info',
+    'gauge',
+    '[ALPHA] Information about the last applied encryption configuration with hash as label, split by apiserver identity.'
+  )
+  readonly #start = family(
+    'process_start_time_seconds',
+    'gauge',
+    'Start time of the process since unix epoch in seconds.'
+  )
   readonly #operations = family(
     'apiserver_storage_transformation_operations_total',
     'counter',
@@ -37,8 +49,12 @@ export class Metrics {
     '[ALPHA] The last time in seconds when a keyID was returned by the Status RPC call.'
   )
 
-  constructor(apiServerId: string) {
+  /** @param configuration - the text of the EncryptionConfiguration. */
+  constructor(apiServerId: string, configuration: string) {
     this.#apiServerIdHash = sha256(apiServerId)
+    const labels = { apiserver_id_hash: this.#apiServerIdHash, hash: sha256(configuration) }
+    set(this.#configuration, labels, 1)
+    set(this.#start, {}, this.startedAt)
   }
 
   recordTransformation(type: 'from_storage' | 'to_storage', transformerPrefix: string, status: string): void {
@@ -71,12 +87,12 @@ export class Metrics {
   }
 
   text(): string {
-    return [this.#keyIdTotal, this.#keyIdLast, this.#keyIdStatus, this.#operations]
+    return [this.#configuration, this.#keyIdLast, this.#keyIdStatus, this.#keyIdTotal, this.#operations, this.#start]
       .filter(({ samples }) => samples.size > 0)
       .map(
         ({ name, help, type, samples }) =>
           `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n` +
-          [...samples].map(([labels, value]) => `${name}{${labels}} ${value}\n`).join('')
+          [...samples].map(([labels, value]) => `${name}${labels} ${inGo(value)}\n`).join('')
       )
       .join('')
   }
@@ -93,10 +109,14 @@ const set = ({ samples }: Family, labels: Labels, value: number): void => {
   samples.set(labelText(labels), value)
 }
 
-const labelText = (labels: Labels): string =>
-  Object.entries(labels)
-    .map(([name, value]) => `${name}=${JSON.stringify(value)}`)
-    .join(',')
+function labelText(labels: Labels): string {
+  const texts = Object.entries(labels).map(([name, value]) => `${name}=${JSON.stringify(value)}`)
+  return texts.length === 0 ? '' : `{${texts.join(',')}}`
+}
+
+/** As Go's `strconv.FormatFloat(value, 'g', -1, 64)` writes what is 0 or at least 1. */
+const inGo = (value: number): string =>
+  value < 1e6 ? String(value) : value.toExponential().replace(/e\+(\d)$/, 'e+0$1')
 
 const hashes = new Map<string, string>()
 

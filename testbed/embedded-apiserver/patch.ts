@@ -1,4 +1,4 @@
-import { badRequest } from './status.ts'
+import { badRequest, patchTestFailed } from './status.ts'
 import { isFields, type Fields } from './objects.ts'
 
 export const patchTypes = [
@@ -9,13 +9,18 @@ export const patchTypes = [
 
 /**
  * The object as the patch wants it. Of strategic merge patches only what is a merge patch too is understood, and of JSON
- * patches only the empty one: nothing in the bed needs more.
+ * patches only tests of the resourceVersion: nothing in the bed needs more.
  */
 export function applyPatch(object: Fields, contentType: string, body: string): Fields {
   const patch = parse(body)
   if (contentType === 'application/json-patch+json') {
-    if (Array.isArray(patch) && patch.length === 0) return object
-    throw badRequest('the embedded API server applies no JSON patch but the empty one')
+    if (!Array.isArray(patch) || !patch.every(isVersionTest)) {
+      throw badRequest('the embedded API server applies no JSON patch but tests of the resourceVersion')
+    }
+    const metadata = object['metadata']
+    const version = isFields(metadata) ? metadata['resourceVersion'] : undefined
+    if (patch.every(({ value }) => value === version)) return object
+    throw patchTestFailed()
   }
   if (!isFields(patch)) {
     const type = Array.isArray(patch) ? 'array' : typeof patch
@@ -24,6 +29,16 @@ export function applyPatch(object: Fields, contentType: string, body: string): F
     )
   }
   return merge(object, patch)
+}
+
+interface VersionTest {
+  readonly op: 'test'
+  readonly path: '/metadata/resourceVersion'
+  readonly value: string
+}
+
+function isVersionTest(operation: unknown): operation is VersionTest {
+  return isFields(operation) && operation['op'] === 'test' && operation['path'] === '/metadata/resourceVersion'
 }
 
 /** RFC 7396. */

@@ -61,8 +61,13 @@ export interface WriteOptions {
   readonly dryRun: boolean
 }
 
-/** Throws the denial of a create or update that an admission webhook would deny. */
-export type Admission = (place: Place) => void
+/** What tests do to requests from within. */
+export interface Interference {
+  /** Throws the denial of a create or update that an admission webhook would deny. */
+  admit(place: Place): void
+  /** However many items a list asks for. */
+  readonly mostPerPage: number
+}
 
 /** An object as it was read: its bytes tell whether a change would change anything. */
 interface Stored {
@@ -79,13 +84,13 @@ interface Stored {
 export class Registry {
   readonly #etcd: Etcd
   readonly #encrypted: Transformer
-  readonly #admit: Admission
+  readonly #interference: Interference
   #retired = false
 
-  constructor(etcd: Etcd, encrypted: Transformer, admit: Admission) {
+  constructor(etcd: Etcd, encrypted: Transformer, interference: Interference) {
     this.#etcd = etcd
     this.#encrypted = encrypted
-    this.#admit = admit
+    this.#interference = interference
   }
 
   /** As a kube-apiserver fills its caches before it is ready: one Secret that it can't decrypt keeps it from serving at all. */
@@ -110,7 +115,8 @@ export class Registry {
   async list(resource: Resource, namespace: string, options: ListOptions): Promise<List> {
     const prefix = `/registry/${resource.plural}/${namespace === '' ? '' : `${namespace}/`}`
     const { revision, start } = this.#startOf(options, prefix)
-    const { selector, limit } = options
+    const { selector } = options
+    const limit = options.limit > 0 ? Math.min(options.limit, this.#interference.mostPerPage) : options.limit
     const range = this.#etcd.range(prefix, {
       ...(start === undefined ? {} : { start }),
       ...(limit > 0 && selector === undefined ? { limit } : {}),
@@ -159,7 +165,7 @@ export class Registry {
     }
     const place = { resource, namespace, name }
     if (resource.namespaced) await this.#assertNamespaceTakes(place)
-    this.#admit(place)
+    this.#interference.admit(place)
     const causes = [...nameCauses(resource, name), ...resource.validate(object, undefined)]
     if (causes.length > 0) throw invalid(resource, name, causes)
     if (dryRun) return object
@@ -281,7 +287,7 @@ export class Registry {
         changed === existing.object
           ? changed
           : { ...changed, metadata: kept(changed.metadata, existing.object.metadata) }
-      this.#admit(place)
+      this.#interference.admit(place)
       const causes = [
         ...metadataCauses(changed.metadata, existing.object.metadata),
         ...resource.validate(updated, existing.object)

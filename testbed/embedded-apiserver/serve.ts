@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { gzipSync } from 'node:zlib'
 
 import type { KubernetesUser } from '../contract.ts'
 import { anonymous } from './authentication.ts'
-import { denial } from './authorization.ts'
+import { denial, mayDoAnything } from './authorization.ts'
 import type { Fault, FaultPlan, SeenRequest } from './faults.ts'
 import { handle, json, text, type ApiResponse, type Run } from './handlers.ts'
 import type { Incoming, Outgoing } from './listener.ts'
@@ -20,10 +21,12 @@ export async function serve(
   const request: SeenRequest = { ...parseRequest(incoming.method, incoming.url), user: user ?? anonymous }
   const struck = faults.strike(request)
   for (const fault of struck) if (await strikeBefore(fault, incoming, request, faults)) return
-  const answer = user === undefined ? status(unauthorized()) : await respond(incoming, request, current())
+  const answer = user === undefined ? status(unauthorized()) : await respond(incoming, request, current(), faults)
   const strikes = (kind: Fault['kind']): boolean => struck.some((fault) => fault.kind === kind)
+  const endless = struck.find((fault) => fault.kind === 'endless')
   if (strikes('reset')) incoming.reset()
-  else if (strikes('truncated')) incoming.respondInPart(outgoing(answer))
+  else if (strikes('truncated')) incoming.respondInPart(outgoing(answer, incoming))
+  else if (endless !== undefined) incoming.respondForEver(outgoing(answer, incoming), endless.floods)
   else {
     send(incoming, request, answer, faults)
     if (strikes('goaway')) incoming.goAway(true)
@@ -42,7 +45,7 @@ async function strikeBefore(
       await sleep(fault.milliseconds)
       return false
     case 'meanwhile':
-      await fault.does()
+      await fault.does(request)
       return false
     case 'answer':
       send(incoming, request, failure(fault), faults)
@@ -56,14 +59,25 @@ async function strikeBefore(
     case 'goaway':
       if (!fault.answered) incoming.goAway(false)
       return !fault.answered
+    case 'replaced': {
+      const { 'content-type': contentType = 'text/plain', ...headers } = fault.headers
+      send(incoming, request, { status: fault.status, contentType, body: fault.body, headers }, faults)
+      return true
+    }
     case 'truncated':
+    case 'endless':
       return false
   }
 }
 
-async function respond({ header, body }: Incoming, request: SeenRequest, run: Run): Promise<ApiResponse> {
+async function respond(
+  { header, body }: Incoming,
+  request: SeenRequest,
+  run: Run,
+  faults: FaultPlan
+): Promise<ApiResponse> {
   try {
-    const denied = denial(request.user, request)
+    const denied = denial(request.user, request, mayDoAnything(request.user) && !faults.forbids(request))
     if (denied !== undefined) return status(denied)
     const contentType = header('content-type').split(';')[0]?.trim() ?? ''
     const api = { info: request, user: request.user, accept: header('accept'), contentType, body }
@@ -76,14 +90,24 @@ async function respond({ header, body }: Incoming, request: SeenRequest, run: Ru
 
 function send(incoming: Incoming, request: SeenRequest, answer: ApiResponse, faults: FaultPlan): void {
   faults.observed({ request, status: answer.status, body: answer.body })
-  incoming.respond(outgoing(answer))
+  incoming.respond(outgoing(answer, incoming))
 }
 
-const outgoing = ({ status: code, contentType, body, headers }: ApiResponse): Outgoing => ({
-  status: code,
-  headers: { 'audit-id': randomUUID(), 'cache-control': 'no-cache, private', 'content-type': contentType, ...headers },
-  body
-})
+function outgoing(answer: ApiResponse, { header }: Incoming): Outgoing {
+  const { status: code, contentType, body, headers, compressible = false } = answer
+  const compressed = compressible && /\bgzip\b/.test(header('accept-encoding'))
+  return {
+    status: code,
+    headers: {
+      'audit-id': randomUUID(),
+      'cache-control': 'no-cache, private',
+      'content-type': contentType,
+      ...(compressed ? { 'content-encoding': 'gzip' } : {}),
+      ...headers
+    },
+    body: compressed ? gzipSync(body) : body
+  }
+}
 
 function status(error: StatusError): ApiResponse {
   const retryAfter = error.status.details?.retryAfterSeconds

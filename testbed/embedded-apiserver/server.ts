@@ -1,5 +1,3 @@
-import { randomUUID } from 'node:crypto'
-
 import { createCertificateAuthority } from '../certificate-authority.ts'
 import type {
   ControlPlane,
@@ -15,6 +13,7 @@ import { startProviders } from './encryption/configuration.ts'
 import { Etcd } from './etcd.ts'
 import { FaultPlan, type Faults } from './faults.ts'
 import type { Run } from './handlers.ts'
+import { createApiServerId, IdentityLease } from './identity-lease.ts'
 import { listen } from './listener.ts'
 import { Metrics } from './metrics.ts'
 import { Registry } from './registry.ts'
@@ -36,20 +35,22 @@ export async function startEmbeddedControlPlane(options: ControlPlaneOptions): P
     commonName: 'kubernetes-admin',
     organizations: ['system:masters']
   })
-  const apiServerId = `apiserver-${randomUUID()}`
   const etcd = new Etcd()
 
   const start = async (encryption: EncryptionConfiguration): Promise<Run> => {
-    const metrics = new Metrics(apiServerId)
+    const id = createApiServerId()
+    const metrics = new Metrics(id, JSON.stringify(encryption))
     const { keyOperations, kmsV1 = false } = options
     const encrypted = await startProviders(encryption, { keyOperations, kmsV1, metrics })
-    const registry = new Registry(etcd, encrypted, (place) => faults.admit(place))
+    const registry = new Registry(etcd, encrypted, faults)
     await registry.assertReadable(secrets)
-    return { metrics, registry, usesKms: encryption.some(({ kind }) => kind === 'kms') }
+    const usesKms = encryption.some(({ kind }) => kind === 'kms')
+    return { metrics, registry, identityLease: new IdentityLease(registry, id), usesKms }
   }
   const faults: FaultPlan = new FaultPlan(etcd, () => run.registry)
   let run = await start(options.encryption)
   for (const name of ['default', 'kube-node-lease', 'kube-public', 'kube-system']) await createNamespace(run, name)
+  await run.identityLease.announce()
 
   const listener = await listen({ ...serving, clientAuthority: authority.certificate }, (incoming) => {
     const user = authenticate(incoming, options.authenticateToken)
@@ -69,6 +70,9 @@ export async function startEmbeddedControlPlane(options: ControlPlaneOptions): P
     // Where the next run can't start, the present one goes on.
     async roll(encryption) {
       const next = await start(encryption)
+      await next.identityLease.announce()
+      if (faults.leavesLeases) run.identityLease.abandon()
+      else await run.identityLease.withdraw()
       run.registry.retire()
       run = next
       listener.dropConnections()
@@ -78,6 +82,7 @@ export async function startEmbeddedControlPlane(options: ControlPlaneOptions): P
     storedSecrets: () => Promise.resolve(readStoredSecrets(etcd)),
     seed: (seeds) => seed(run, seeds),
     async stop() {
+      run.identityLease.abandon()
       admin.close()
       await listener.close()
     }

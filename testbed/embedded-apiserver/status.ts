@@ -155,6 +155,10 @@ export const invalid = (resource: ResourceName, name: string, causes: readonly C
   )
 }
 
+/** A `test` of a JSON patch that does not hold. */
+export const patchTestFailed = (): StatusError =>
+  new StatusError(422, 'Invalid', 'the server rejected our request due to an error in our request', {})
+
 export const internalError = (message: string): StatusError =>
   new StatusError(500, 'InternalError', `Internal error occurred: ${message}`, { causes: [{ message }] })
 

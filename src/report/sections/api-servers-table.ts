@@ -15,8 +15,6 @@ const STATE: Readonly<Record<ApiServerState, readonly [icon: string, word: strin
 export interface TableContext {
   /** Key versions by the hash that metrics have of them. */
   readonly keyIds: ReadonlyMap<string, string>
-  /** The profile's, however the metrics name it. */
-  readonly wantedKeyId: string | undefined
   /** Of the run: times of the same day are shown without it. */
   readonly startedAt: string
   /** Rows. */
@@ -59,10 +57,9 @@ function row(server: ApiServer, context: TableContext): readonly string[] {
 
 /** One that is current writes under the wanted key, whether it has had to yet or not, and under none where none is wanted. */
 function writeKey({ state, keys }: ApiServer): KeyUse | undefined {
-  const wanted = keys.find((key) => key.wanted)
-  if (state === 'current') return wanted
+  if (state === 'current') return keys.find((key) => key.wanted)
   const written = keys.filter(({ lastWriteAt }) => lastWriteAt !== undefined)
-  return latestFirst(written, ({ lastWriteAt }) => lastWriteAt)[0] ?? wanted
+  return latestFirst(written, ({ lastWriteAt }) => lastWriteAt)[0]
 }
 
 function otherKeys({ keys }: ApiServer, written: KeyUse | undefined, context: TableContext): string {
@@ -86,8 +83,8 @@ function lastUse({ lastReadAt = '', lastWriteAt = '' }: KeyUse): string {
   return lastReadAt > lastWriteAt ? lastReadAt : lastWriteAt
 }
 
-function keyName({ keyIdHash, wanted }: KeyUse, { keyIds, wantedKeyId }: TableContext): string {
-  const keyId = keyIds.get(keyIdHash) ?? (wanted ? wantedKeyId : undefined)
+function keyName({ keyIdHash }: KeyUse, { keyIds }: TableContext): string {
+  const keyId = keyIds.get(keyIdHash)
   return keyId === undefined ? `unknown key ${code(shortHash(keyIdHash))}` : code(shortVersion(keyId))
 }
 

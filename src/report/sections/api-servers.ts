@@ -25,7 +25,6 @@ export const apiServersSection: Section = (report, context) => {
   }
   const table = apiServersTable(look.evidence.servers, unmet(look.evidence), {
     keyIds: knownKeys(report),
-    wantedKeyId: snapshot && keyIdOf(snapshot.kms),
     startedAt: report.startedAt,
     most: context.limits.rows
   })
