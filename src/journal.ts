@@ -3,12 +3,12 @@ import { toActionError, type ActionError } from './errors.ts'
 import type { Memory } from './memory.ts'
 import type { Cluster } from './model/cluster.ts'
 import { clusterId } from './model/cluster.ts'
-import type { Finding } from './model/finding.ts'
+import { finding, type Finding } from './model/finding.ts'
 import { EMPTY_RECORD, type ClusterRecord } from './model/goal.ts'
 import { adviseKeys } from './model/key-advice.ts'
 import { KMS_OFF, sameKmsProfile } from './model/kms-profile.ts'
 import type { Observed } from './model/observed.ts'
-import type { ClusterSnapshot, Plan, RunReport, RunResult, StepReport } from './model/report.ts'
+import type { ClusterSnapshot, Plan, ProofReport, RunReport, RunResult, StepReport } from './model/report.ts'
 import type { makePlan } from './plan.ts'
 import type { Platform } from './platform.ts'
 import type { Request } from './request.ts'
@@ -122,7 +122,7 @@ export class Journal {
       result,
       sentence,
       error,
-      findings: [...(this.#last?.findings ?? []), ...findings],
+      findings: [...(this.#last?.findings ?? []), ...findings, ...unseenApiServers(proofs.at(-1))],
       before: before && snapshot(before),
       after: after && snapshot(after),
       changed: before !== undefined && after !== undefined && differs(before, after),
@@ -142,6 +142,14 @@ export class Journal {
       proved
     })
   }
+}
+
+/** What nobody has met may write otherwise. */
+function unseenApiServers(proof: ProofReport | undefined): readonly Finding[] {
+  const { basis, servers, live = 0 } = proof?.evidence ?? {}
+  if (basis !== 'metrics' || servers === undefined || servers.length >= live) return []
+  const message = `${String(servers.length)} of ${String(live)} API servers were met; the others keep their Leases, but no new connection led to them.`
+  return [finding('warning', 'api-servers-unseen', message)]
 }
 
 function differs(before: Cluster, after: Cluster): boolean {

@@ -4,6 +4,7 @@ import type { ManagedCluster } from './azure/managed-clusters.ts'
 import type { Vault } from './azure/vaults.ts'
 import { createCertificateAuthority } from './certificate-authority.ts'
 import type { ControlPlane, SeedSecret } from './contract.ts'
+import type { RealControlPlane } from './control-plane/real.ts'
 import { startEmbeddedControlPlane, type EmbeddedControlPlane } from './embedded-apiserver/server.ts'
 import { startGitHubIssuer, type GitHubIssuer } from './github/oidc-issuer.ts'
 import { startNetwork, type Network } from './network.ts'
@@ -53,7 +54,7 @@ export async function startEmbeddedBed(options: BedOptions = {}): Promise<Bed<Em
 }
 
 /** With real etcd and real API servers, built at first use. */
-export async function startRealBed(options: RealBedOptions = {}): Promise<Bed> {
+export async function startRealBed(options: RealBedOptions = {}): Promise<Bed<RealControlPlane>> {
   // Imported here, so that the embedded bed needs none of what the real one is made of.
   const { startRealControlPlane } = await import('./control-plane/real.ts')
   return await startBed(options, (common) => startRealControlPlane({ ...common, apiServers: options.apiServers ?? 1 }))

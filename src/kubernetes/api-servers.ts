@@ -86,10 +86,11 @@ export async function lookAtApiServers(options: LookOptions): Promise<Look> {
     if (live !== undefined && live.size > 0 && [...live].every((id) => met.has(id))) break
   }
   const answered = meetings.filter(({ answered }) => answered)
+  const sightings = sightingsOf(answered)
   return {
     connections: answered.length,
-    sightings: sightingsOf(answered),
-    live,
+    sightings,
+    live: typeof sightings === 'string' || sightings.some(({ metrics }) => isHash(metrics.id)) ? live : undefined,
     ...compareProbes(options.probes, answered)
   }
 }
@@ -190,6 +191,11 @@ function objectIn(object: JsonObject, name: string): JsonObject {
   return isJsonObject(value) ? value : {}
 }
 
+/** Other ids say nothing of Leases. */
+function isHash(id: string): boolean {
+  return id.startsWith('sha256:')
+}
+
 function idHashOf(apiServerId: string): string {
   return `sha256:${createHash('sha256').update(apiServerId).digest('hex')}`
 }
@@ -204,7 +210,7 @@ function sightingsOf(meetings: readonly Meeting[]): Look['sightings'] {
   const byId = new Map<string, Sighting>()
   let refusal: 'forbidden' | 'unreadable' = 'unreadable'
   for (const { sighting } of meetings) {
-    if (typeof sighting === 'object') byId.set(sighting.metrics.id ?? '', sighting)
+    if (typeof sighting === 'object') byId.set(sighting.metrics.id, sighting)
     else if (sighting !== undefined) refusal = sighting
   }
   return byId.size === 0 ? refusal : [...byId.values()]

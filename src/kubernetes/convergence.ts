@@ -136,7 +136,6 @@ export class Convergence {
         ? []
         : sightings
             .map((sighting) => this.#serverOf(sighting, elapsed, sightings))
-            .filter((server) => server !== undefined)
             .sort((a, b) => a.id.localeCompare(b.id))
   }
 
@@ -153,7 +152,7 @@ export class Convergence {
     if (typeof sightings === 'string') return undefined
     if (this.#wanted !== undefined && this.#namesOthersOnly(sightings) && this.#mayStillCome())
       return 'no API server knows the cluster’s key yet.'
-    const unseen = (live?.size ?? 0) - sightings.filter(({ metrics }) => live?.has(metrics.id ?? '') === true).length
+    const unseen = (live?.size ?? 0) - sightings.filter(({ metrics }) => live?.has(metrics.id) === true).length
     if (unseen > 0 && looks < MOST_LOOKS_FOR_UNSEEN) {
       return `${String(unseen)} of ${String(live?.size)} API servers ${unseen === 1 ? 'was' : 'were'} not met yet.`
     }
@@ -180,13 +179,12 @@ export class Convergence {
     return keyIdHash === this.#wanted
   }
 
-  #serverOf(sighting: Sighting, elapsed: number, all: readonly Sighting[]): ApiServer | undefined {
+  #serverOf(sighting: Sighting, elapsed: number, all: readonly Sighting[]): ApiServer {
     const { id, startedAt, keys } = sighting.metrics
-    if (id === undefined) return undefined
     return {
       id,
       state: this.#stateOf(sighting, elapsed, all),
-      startedAt: timeText(startedAt),
+      startedAt: new Date(startedAt).toISOString(),
       keys: keys.map((key): KeyUse => {
         return {
           keyIdHash: key.keyIdHash,
@@ -213,9 +211,7 @@ export class Convergence {
     const ago = this.#options.clock.now() - moment
     return (
       typeof sightings !== 'string' &&
-      sightings.every(
-        ({ metrics: { startedAt }, at }) => startedAt !== undefined && at - startedAt <= ago + DATE_RESOLUTION
-      )
+      sightings.every(({ metrics: { startedAt }, at }) => at - startedAt <= ago + DATE_RESOLUTION)
     )
   }
 }

@@ -1,8 +1,8 @@
 /** What an API server's metrics say of its encryption. Times are in milliseconds since the epoch, by its own clock. */
 export interface EncryptionMetrics {
-  /** `apiserver_id_hash`; undefined where no metric carries it, as before Kubernetes 1.29 or where it knows no KMS v2 key. */
-  readonly id: string | undefined
-  readonly startedAt: number | undefined
+  /** `apiserver_id_hash`; where no metric carries it, as before Kubernetes 1.29, `started-<ms>`, which tells processes apart too. */
+  readonly id: string
+  readonly startedAt: number
   readonly keys: readonly MeteredKey[]
   /** Of the transformers that have read or written anything, such as `k8s:enc:kms:v1:azurekms:`. */
   readonly prefixes: ReadonlySet<string>
@@ -53,5 +53,5 @@ export function readEncryptionMetrics(text: string): EncryptionMetrics | undefin
     key[use] = milliseconds
   }
   if (startedAt === undefined) return undefined
-  return { id, startedAt, keys: [...keys.values()], prefixes }
+  return { id: id ?? `started-${String(startedAt)}`, startedAt, keys: [...keys.values()], prefixes }
 }

@@ -20,10 +20,10 @@ export interface KeyUse {
 export type ApiServerState = 'current' | 'behind' | 'unknown'
 
 export interface ApiServer {
-  /** `apiserver_id_hash` */
+  /** `apiserver_id_hash`; before Kubernetes 1.29 `started-<ms since the epoch>`. */
   readonly id: string
   readonly state: ApiServerState
-  readonly startedAt: string | undefined
+  readonly startedAt: string
   readonly keys: readonly KeyUse[]
 }
 

@@ -14,7 +14,7 @@ import type {
   SeedSecret,
   StoredSecret
 } from '../../testbed/contract.ts'
-import { startRealControlPlane } from '../../testbed/control-plane/real.ts'
+import { startRealControlPlane, type RealControlPlane } from '../../testbed/control-plane/real.ts'
 import { decodeKmsV2Value, encodeKmsV2Value } from '../../testbed/etcd/stored-value.ts'
 
 const IDENTITY: EncryptionProvider = { kind: 'identity' }
@@ -166,6 +166,88 @@ describe('two API servers, KMS v2', () => {
   })
 })
 
+describe('three API servers, one of which lags', () => {
+  const first = [slot(0, KEY_1), slot(1, KEY_2), IDENTITY]
+  const second = [slot(1, KEY_2), slot(0, KEY_1), IDENTITY]
+  const controlPlane = startedForTheseTests({
+    keyOperations: new Vault(),
+    apiServers: 3,
+    kmsV1: true,
+    encryption: first
+  })
+
+  beforeAll(() => controlPlane().seed(SECRETS))
+
+  test('what is written through the lagging one goes back under the old key, until it caught up', async () => {
+    const identities = await identitiesOfServers(controlPlane())
+    expect(identities.size).toBe(3)
+    const lagging = controlPlane().holdBack(1)
+    await controlPlane().roll(second)
+    const rolled = await identitiesOfServers(controlPlane())
+    expect(rolled.size).toBe(3)
+    expect([...rolled].filter((identity) => identities.has(identity))).toHaveLength(1)
+
+    // Each request goes to the next server in turn: two write under the new key, and one under the old one.
+    expect(await writersOf(6)).toEqual({ [hashOf(KEY_2)]: 4, [hashOf(KEY_1)]: 2 })
+    await expectUnchangedContent(controlPlane())
+
+    await lagging.catchUp()
+    expect([...(await identitiesOfServers(controlPlane()))].some((identity) => identities.has(identity))).toBe(false)
+    expect(await writersOf(6)).toEqual({ [hashOf(KEY_2)]: 6 })
+    expect(await patchAll(controlPlane())).toBe(49)
+    expect(summary(await controlPlane().storedSecrets())).toEqual({ [`k8s:enc:kms:v2:azurekms1 ${hashOf(KEY_2)}`]: 50 })
+  })
+
+  test('the plugin of a key stays as long as a lagging API server encrypts under it', async () => {
+    const old = slot(0, KEY_3, 'v1')
+    await controlPlane().roll([old, slot(1, KEY_2), IDENTITY])
+    const lagging = controlPlane().holdBack(1)
+    await controlPlane().roll([slot(1, KEY_2), IDENTITY])
+
+    const providers = await Promise.all(['one', 'two', 'three'].map((name) => providerOfNew(name)))
+    expect(providers.toSorted()).toEqual([
+      'k8s:enc:kms:v1:azurekms0',
+      'k8s:enc:kms:v2:azurekms1',
+      'k8s:enc:kms:v2:azurekms1'
+    ])
+    // No API server would start while a Secret is under a key that it does not know.
+    await controlPlane().roll([slot(1, KEY_2), old, IDENTITY])
+    await lagging.catchUp()
+    await expectUnchangedContent(controlPlane())
+  })
+
+  test('only as many as there are can lag, and only once at a time', async () => {
+    expect(() => controlPlane().holdBack(4)).toThrow('There are 3 API servers, not 4.')
+    const lagging = controlPlane().holdBack(2)
+    expect(() => controlPlane().holdBack(1)).toThrow('held back already')
+    await lagging.catchUp()
+  })
+
+  /** Under which keys one Secret lies after each of several empty patches, each on a connection of its own. */
+  async function writersOf(patches: number): Promise<Record<string, number>> {
+    const writers: Record<string, number> = {}
+    for (let patch = 0; patch < patches; patch++) {
+      expect((await asAdmin(controlPlane(), pathOf(SECRETS[0]), 'PATCH', '{}')).status).toBe(200)
+      const { keyIdHash = 'none' } = await stored(SECRETS[0]?.name)
+      writers[keyIdHash] = (writers[keyIdHash] ?? 0) + 1
+    }
+    return writers
+  }
+
+  /** Who wrote a new Secret that was sent on a connection of its own. */
+  async function providerOfNew(name: string): Promise<string> {
+    const secret = JSON.stringify({ metadata: { name }, data: {} })
+    expect((await asAdmin(controlPlane(), '/api/v1/namespaces/team-0/secrets', 'POST', secret)).status).toBe(201)
+    return (await stored(name)).provider
+  }
+
+  async function stored(name: string | undefined): Promise<StoredSecret> {
+    const found = (await controlPlane().storedSecrets()).find((secret) => secret.name === name)
+    if (found === undefined) throw new Error(`${name} is not in etcd.`)
+    return found
+  }
+})
+
 describe('one API server, KMS v1', () => {
   const controlPlane = startedForTheseTests({ keyOperations: new Vault(), kmsV1: true, encryption: [IDENTITY] })
   const v1 = slot(0, KEY_1, 'v1')
@@ -202,9 +284,9 @@ test('stopping leaves nothing behind', async () => {
   await expect(controlPlane.request('GET', '/readyz')).rejects.toThrow()
 })
 
-function startedForTheseTests(options: Omit<ControlPlaneOptions, 'authenticateToken'>): () => ControlPlane {
-  let starting: Promise<ControlPlane> | undefined
-  let controlPlane: ControlPlane | undefined
+function startedForTheseTests(options: Omit<ControlPlaneOptions, 'authenticateToken'>): () => RealControlPlane {
+  let starting: Promise<RealControlPlane> | undefined
+  let controlPlane: RealControlPlane | undefined
   beforeAll(async () => {
     starting = startRealControlPlane(withUsers(options))
     controlPlane = await starting
@@ -264,19 +346,20 @@ interface Answer {
 }
 
 /** One request on a connection of its own. */
-function fresh(controlPlane: ControlPlane, path: string, options: object): Promise<Answer> {
+function fresh(controlPlane: ControlPlane, path: string, options: object, body = ''): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const ca = controlPlane.certificateAuthority
     const outgoing = httpsRequest(new URL(path, controlPlane.server), { ca, agent: false, ...options }, (response) => {
       text(response).then((content) => resolve({ status: response.statusCode ?? 0, text: content }), reject)
     })
-    outgoing.on('error', reject).end()
+    outgoing.on('error', reject).end(body)
   })
 }
 
-function asAdmin(controlPlane: ControlPlane, path: string): Promise<Answer> {
+function asAdmin(controlPlane: ControlPlane, path: string, method = 'GET', body?: string): Promise<Answer> {
   const { certificate, key } = controlPlane.adminCertificate
-  return fresh(controlPlane, path, { cert: certificate, key })
+  const headers = { 'content-type': method === 'PATCH' ? 'application/merge-patch+json' : 'application/json' }
+  return fresh(controlPlane, path, { method, headers, cert: certificate, key }, body)
 }
 
 function withToken(controlPlane: ControlPlane, token: string, path: string): Promise<Answer> {

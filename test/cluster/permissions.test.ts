@@ -11,7 +11,7 @@ const MANIFEST = new URL('../../docs/kubernetes-rbac.yml', import.meta.url)
 interface Manifest {
   readonly kind: string
   readonly metadata: { readonly name: string; readonly namespace?: string }
-  readonly rules?: readonly { readonly resources: readonly string[] }[]
+  readonly rules?: readonly { readonly resources?: readonly string[]; readonly nonResourceURLs?: readonly string[] }[]
 }
 
 let bed: Bed
@@ -27,11 +27,13 @@ afterAll(async () => {
   await bed.stop()
 })
 
-/** Applies the documented manifest as kubectl would, without the rules on some resources. */
+/** Applies the documented manifest as kubectl would, without the rules on some resources or paths. */
 async function applyManifest(without: readonly string[] = []): Promise<void> {
   const text = (await readFile(MANIFEST, 'utf8')).replaceAll('PRINCIPAL_ID', bed.azure.application.objectId)
   for (const manifest of loadAll(text) as Manifest[]) {
-    const rules = manifest.rules?.filter(({ resources }) => !resources.some((resource) => without.includes(resource)))
+    const rules = manifest.rules?.filter(({ resources = [], nonResourceURLs = [] }) => {
+      return ![...resources, ...nonResourceURLs].some((target) => without.includes(target))
+    })
     const scope = manifest.metadata.namespace === undefined ? '' : `namespaces/${manifest.metadata.namespace}/`
     const path = `/apis/rbac.authorization.k8s.io/v1/${scope}${manifest.kind.toLowerCase()}s`
     await bed.controlPlane.request('DELETE', `${path}/${manifest.metadata.name}`)
@@ -69,5 +71,14 @@ test('the documented manifest is enough', async () => {
   expect(expectGreen(await bed.run('rotate')).sentence).toMatch(/Finished the interrupted rotation/)
   const report = expectGreen(await bed.run('rotate'))
   expect(report.findings).toEqual([])
+  expect(report.proofs.at(-1)?.evidence).toMatchObject({ basis: 'metrics', live: 1, servers: [{ state: 'current' }] })
   await expectStored(bed, seeds, bed.keyIds()[2] ?? '')
+})
+
+test('who may not read /metrics has a proof by passes alone, and is told what to grant', async () => {
+  await applyManifest(['/metrics'])
+  const result = await bed.run('enable', { 'key-id': bed.keyIds()[2] ?? '' })
+  expect(expectGreen(result).proofs.at(-1)?.evidence).toMatchObject({ basis: 'passes', reason: 'forbidden', live: 1 })
+  expect(result.summary).toContain('**By passes alone:** `/metrics` may not be read (403)')
+  expect(result.summary).toContain('permissions.md#evidence-per-api-server')
 })

@@ -18,6 +18,8 @@ export interface WireAnswer {
   readonly status: number
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   readonly text: string
+  /** The body as it came, with its content coding. */
+  readonly bytes: Buffer
 }
 
 export function overHttp1(controlPlane: ControlPlane, request: WireRequest): Promise<WireAnswer> {
@@ -41,7 +43,8 @@ export function overHttp1(controlPlane: ControlPlane, request: WireRequest): Pro
       response.on('data', (chunk: Buffer) => chunks.push(chunk))
       response.on('error', reject)
       response.on('end', () => {
-        resolve({ status: response.statusCode ?? 0, headers: response.headers, text: Buffer.concat(chunks).toString() })
+        const bytes = Buffer.concat(chunks)
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, text: bytes.toString(), bytes })
       })
     })
     outgoing.end(request.body)
@@ -63,7 +66,10 @@ export async function overHttp2(controlPlane: ControlPlane, request: WireRequest
       stream.on('response', (headers) => (answer = { status: headers[':status'] ?? 0, headers }))
       stream.on('data', (chunk: Buffer) => chunks.push(chunk))
       stream.on('error', reject)
-      stream.on('end', () => resolve({ ...answer, text: Buffer.concat(chunks).toString() }))
+      stream.on('end', () => {
+        const bytes = Buffer.concat(chunks)
+        resolve({ ...answer, text: bytes.toString(), bytes })
+      })
       stream.end(request.body)
     })
   } finally {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe } from '@jest/globals'
 
+import { apiServersConform } from './api-servers.ts'
 import { connectionConforms } from './connection.ts'
 import { encryptionConforms } from './encryption.ts'
 import { otherResourcesConform } from './other-resources.ts'
@@ -35,6 +36,7 @@ export function describeConformance(name: string, start: Start): void {
     describe('Secrets', () => secretsConform(subject))
     describe('paging', () => pagingConforms(subject))
     describe('other resources', () => otherResourcesConform(subject))
+    describe('API servers', () => apiServersConform(subject))
     describe('encryption', () => encryptionConforms(subject))
   })
 }

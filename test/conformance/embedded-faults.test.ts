@@ -3,7 +3,7 @@ import { connect, constants, type ClientHttp2Session } from 'node:http2'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals'
 
 import { startEmbeddedControlPlane, type EmbeddedControlPlane } from '../../testbed/embedded-apiserver/server.ts'
 import { overHttp1 } from './client.ts'
@@ -178,6 +178,62 @@ describe('faults of the embedded API server', () => {
     await expect(overHttp1(controlPlane, { path, token: tokens.operator })).rejects.toThrow(/aborted|ECONNRESET/)
   })
 
+  test('something in between answers in the place of the API server', async () => {
+    const headers = { 'content-type': 'text/html', 'content-encoding': 'gzip' }
+    controlPlane.faults.inject({ kind: 'replaced', status: 200, headers, body: '<html>' })
+    expect(await patch('{"metadata":{"labels":{"arrived":"no"}}}')).toMatchObject({
+      status: 200,
+      headers,
+      text: '<html>'
+    })
+    expect(await labels()).toBeUndefined()
+  })
+
+  test.each([true, false])('an answer never ends (it floods: %s)', async (floods) => {
+    controlPlane.faults.inject({ kind: 'endless', floods })
+    const stream = session.request({ ':path': '/metrics', authorization: `Bearer ${tokens.operator}` })
+    const ended = jest.fn()
+    stream.on('end', ended)
+    let received = 0
+    const enough = Promise.withResolvers<undefined>()
+    stream.on('response', (answer) => expect(answer['content-length']).toBeUndefined())
+    stream.on('data', (chunk: Buffer) => {
+      received += chunk.length
+      if (!floods || received > 1_000_000) enough.resolve(undefined)
+    })
+    await enough.promise
+    await patch()
+    expect(received > 1_000_000).toBe(floods)
+    expect(ended).not.toHaveBeenCalled()
+    stream.close(constants.NGHTTP2_CANCEL)
+    expect((await patch()).status).toBe(200)
+  })
+
+  test('over HTTP/1.1 an answer never ends either', async () => {
+    controlPlane.faults.inject({ kind: 'endless', floods: true })
+    const { hostname, port } = new URL(controlPlane.server)
+    const socket = connectTls({ host: hostname, port: Number(port), ca: controlPlane.certificateAuthority })
+    socket.write(`GET /metrics HTTP/1.1\r\nHost: kubernetes\r\nAuthorization: Bearer ${tokens.operator}\r\n\r\n`)
+    let received = 0
+    for await (const chunk of socket) {
+      received += (chunk as Buffer).length
+      if (received > 1_000_000) break
+    }
+    expect(received).toBeGreaterThan(1_000_000)
+  })
+
+  test('a role permits some requests no more, but the administrator’s', async () => {
+    const allow = controlPlane.faults.forbid(({ path: on }) => on === '/metrics')
+    expect(await request('GET', '/metrics')).toMatchObject({
+      status: 403,
+      text: expect.stringContaining('forbidden: User \\"operator\\" cannot get path \\"/metrics\\"')
+    })
+    expect((await controlPlane.request('GET', '/metrics')).status).toBe(200)
+    expect((await patch()).status).toBe(200)
+    allow()
+    expect((await request('GET', '/metrics')).status).toBe(200)
+  })
+
   test('a delay keeps the client waiting', async () => {
     controlPlane.faults.inject({ kind: 'delay', milliseconds: 60 })
     const start = performance.now()
@@ -291,6 +347,32 @@ describe('faults of the embedded API server', () => {
     session = connect(address, { ca: controlPlane.certificateAuthority })
     expect((await patch()).status).toBe(200)
     expect((await controlPlane.storedSecrets()).find(({ name }) => name === 'secret')?.provider).toBe('identity')
+  })
+
+  test('API servers that are killed leave their Leases behind', async () => {
+    const plane = await startEmbeddedControlPlane({
+      keyOperations: inMemoryVault(),
+      authenticateToken,
+      encryption: [{ kind: 'identity' }]
+    })
+    const leases = async (): Promise<readonly string[]> => {
+      const { body } = await plane.request('GET', '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases')
+      const { items } = body as { readonly items: readonly { readonly metadata: { readonly name: string } }[] }
+      return items.map(({ metadata }) => metadata.name)
+    }
+    try {
+      const [first = ''] = await leases()
+      await plane.roll([{ kind: 'identity' }])
+      const [second = '', ...others] = await leases()
+      expect(others).toEqual([])
+      expect(second).not.toBe(first)
+      plane.faults.leaveLeases()
+      await plane.roll([{ kind: 'identity' }])
+      expect(await leases()).toHaveLength(2)
+      expect(await leases()).toContain(second)
+    } finally {
+      await plane.stop()
+    }
   })
 
   test('who writes while another write waits for the vault is not overwritten', async () => {

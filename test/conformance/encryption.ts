@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 
 import { beforeAll, expect, test } from '@jest/globals'
 
 import type { EncryptionProvider, StoredSecret } from '../../testbed/contract.ts'
+import { eventually } from './eventually.ts'
 import { accept, mergePatch } from './media-types.ts'
+import { samples, type Sample } from './metrics.ts'
 import { call, failure, plant, revisionOf, type Answer, type Subject } from './subject.ts'
 
 const namespace = 'encryption-conforms'
@@ -70,27 +71,7 @@ export function encryptionConforms(subject: () => Subject): void {
     }
   }
 
-  interface Sample {
-    readonly name: string
-    readonly labels: Readonly<Record<string, string>>
-    readonly value: number
-  }
-
-  async function samples(name: string): Promise<readonly Sample[]> {
-    const { status, body } = await call(subject(), 'GET', '/metrics')
-    expect(status).toBe(200)
-    return String(body)
-      .split('\n')
-      .map((line) => /^(\w+)\{(.*)\} (\S+)$/.exec(line))
-      .filter((match) => match !== null && match[1] === name)
-      .map((match) => ({
-        name,
-        labels: Object.fromEntries(
-          [...(match?.[2] ?? '').matchAll(/(\w+)="([^"]*)"/g)].map(([, label = '', value = '']) => [label, value])
-        ),
-        value: Number(match?.[3])
-      }))
-  }
+  const samplesOf = (name: string): Promise<readonly Sample[]> => samples(subject(), name)
 
   test('without encryption nothing is stale', async () => {
     await everySecretIsStoredUnder('identity', undefined)
@@ -114,7 +95,7 @@ export function encryptionConforms(subject: () => Subject): void {
   }, 60_000)
 
   test('metrics name provider and key of what is written and read', async () => {
-    const total = await samples('apiserver_envelope_encryption_key_id_hash_total')
+    const total = await samplesOf('apiserver_envelope_encryption_key_id_hash_total')
     const labels = {
       apiserver_id_hash: expect.stringMatching(/^sha256:[0-9a-f]{64}$/),
       key_id_hash: `sha256:${sha256(sha256(keyId(1)))}`,
@@ -126,12 +107,12 @@ export function encryptionConforms(subject: () => Subject): void {
       expect(sample?.labels).toEqual({ ...labels, transformation_type: type })
       expect(sample?.value).toBeGreaterThanOrEqual(names.length)
     }
-    const last = await samples('apiserver_envelope_encryption_key_id_hash_last_timestamp_seconds')
+    const last = await samplesOf('apiserver_envelope_encryption_key_id_hash_last_timestamp_seconds')
     expect(last.map((sample) => sample.labels['transformation_type']).sort()).toEqual(['from_storage', 'to_storage'])
     for (const { value } of last) expect(Math.abs(value - Date.now() / 1000)).toBeLessThan(60)
-    const status = await samples('apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds')
+    const status = await samplesOf('apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds')
     expect(status.map((sample) => sample.labels)).toEqual([labels])
-    const operations = await samples('apiserver_storage_transformation_operations_total')
+    const operations = await samplesOf('apiserver_storage_transformation_operations_total')
     expect(operations.map((sample) => sample.labels)).toEqual(
       expect.arrayContaining([
         { resource: 'secrets', status: 'OK', transformation_type: 'from_storage', transformer_prefix: 'identity' },
@@ -164,21 +145,12 @@ export function encryptionConforms(subject: () => Subject): void {
     const before = (await stored()).map(({ revision }) => revision)
     for (const name of names) await patch(name)
     expect((await stored()).map(({ revision }) => revision)).toEqual(before)
-    const total = await samples('apiserver_envelope_encryption_key_id_hash_total')
+    const total = await samplesOf('apiserver_envelope_encryption_key_id_hash_total')
     expect(total.map(({ labels }) => labels['provider_name'])).toEqual(['slot1'])
   }, 60_000)
 
   const internalError = (message: string): object =>
     failure(500, 'InternalError', `Internal error occurred: ${message}`, { causes: [{ message }] })
-
-  /** Until it holds: the real API server's caches follow etcd a little behind. */
-  async function eventually(holds: () => Promise<boolean>): Promise<void> {
-    const deadline = Date.now() + 20_000
-    while (!(await holds())) {
-      if (Date.now() > deadline) throw new Error('it never came to hold')
-      await sleep(50)
-    }
-  }
 
   const listStatus = async (): Promise<number> =>
     (await call(subject(), 'GET', `${collection}?limit=10&includeObject=None`, { accept: accept.table })).status
@@ -228,7 +200,7 @@ export function encryptionConforms(subject: () => Subject): void {
         expect(await patch('one')).toEqual({ status: 500, body: internalError(message) })
       }
     )
-    const operations = await samples('apiserver_storage_transformation_operations_total')
+    const operations = await samplesOf('apiserver_storage_transformation_operations_total')
     expect(operations.map(({ labels }) => labels)).toContainEqual({
       resource: 'secrets',
       status: 'Unknown',

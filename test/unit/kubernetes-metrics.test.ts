@@ -40,7 +40,7 @@ test('of each key: when it was last named, read under and written under', () => 
 
 test('of an API server that has nothing to do with KMS', () => {
   expect(readEncryptionMetrics('process_start_time_seconds 1.5\nother{a="b"} 1\n')).toEqual({
-    id: undefined,
+    id: 'started-1500',
     startedAt: 1500,
     keys: [],
     prefixes: new Set()

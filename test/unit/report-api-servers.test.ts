@@ -78,11 +78,10 @@ describe('where every API server is current', () => {
 
   test('one that has not had to write yet has no last write', () => {
     const server = apiServer(1, {
-      startedAt: undefined,
       keys: [keyUse(OLD_KEY, { lastWriteAt: '2026-11-21T23:59:59.999Z' }), keyUse(NEW_KEY, { wanted: true })]
     })
     expect(rows(resting({ servers: [server], live: 1 }))).toEqual([
-      '| ✅ `1f3a95c7…` current | `9b1c04…` | – | `3f2a91…` written 2026-11-21 23:59 | – |'
+      '| ✅ `1f3a95c7…` current | `9b1c04…` | – | `3f2a91…` written 2026-11-21 23:59 | 03:18:24 |'
     ])
   })
 

@@ -54,9 +54,6 @@ const API_GROUPS = [
   'rbac.authorization.k8s.io/v1'
 ]
 
-/** Rather than collect garbage while it starts, an API server may grow to half a gigabyte. */
-const GARBAGE_COLLECTION = { GOGC: 'off', GOMEMLIMIT: '512MiB' }
-
 const START_ATTEMPTS = 5
 
 /**
@@ -85,7 +82,7 @@ async function startOn(
     program: settings.binary,
     args: flags(port, settings, options.encryptionConfiguration),
     // As in AKS, where a restarted API server is a new pod, each one has an identity of its own.
-    environment: { ...GARBAGE_COLLECTION, KUBE_APISERVER_HOSTNAME: `kube-apiserver-${port}` },
+    environment: { KUBE_APISERVER_HOSTNAME: `kube-apiserver-${port}` },
     log: join(settings.directory, `kube-apiserver-${port}.log`)
   })
   try {

@@ -11,14 +11,34 @@ import type { KmsPlugins } from './kms-plugins.ts'
 export interface ApiServers {
   /**
    * Restarts one after the other under another configuration. A server that doesn't become ready under it is put back under
-   * the one before, and the roll ends there.
+   * the one before, and the roll ends there. Servers that are held back are left out.
    */
   roll(encryption: EncryptionConfiguration): Promise<void>
+  /** From now on the last `count` servers are left out of every roll. Throws while others are held back. */
+  holdBack(count: number): HeldBack
   stop(): Promise<void>
+}
+
+/** API servers that lag: they serve on under the configuration that they have, with the KMS plugins that it takes. */
+export interface HeldBack {
+  /** Restarts them under the configuration that the others have by now; later rolls restart them too. */
+  catchUp(): Promise<void>
 }
 
 /** How long a server may take to finish what it has begun before its connections are cut. */
 const DRAIN_PATIENCE = 2_000
+
+interface Configuration {
+  readonly path: string
+  readonly keyIds: ReadonlySet<string>
+}
+
+/** Where a server runs, and runs again after it was restarted. */
+interface Place {
+  server: ApiServer | undefined
+  configuration: Configuration
+  heldBack: boolean
+}
 
 export async function startApiServers(options: {
   readonly settings: ApiServerSettings
@@ -28,64 +48,100 @@ export async function startApiServers(options: {
   readonly balancer: Balancer
 }): Promise<ApiServers> {
   const { settings, plugins, balancer } = options
-  const servers: ApiServer[] = []
   let configurations = 0
   let inForce = await write(options.encryption)
+  const places = Array.from({ length: options.count }, (): Place => ({
+    server: undefined,
+    configuration: inForce,
+    heldBack: false
+  }))
   let lastRoll = Promise.resolve()
 
-  async function write(encryption: EncryptionConfiguration): Promise<string> {
-    await plugins.start(keyIdsOf(encryption))
+  async function write(encryption: EncryptionConfiguration): Promise<Configuration> {
+    const keyIds = keyIdsOf(encryption)
+    await plugins.start(keyIds)
     const path = join(settings.directory, `encryption-${++configurations}.json`)
     await writeFile(path, encryptionConfigurationDocument(encryption, plugins.endpointOf))
-    return path
+    return { path, keyIds }
   }
 
-  async function start(encryptionConfiguration: string, bootstrapped: boolean): Promise<void> {
-    const server = await startApiServer(settings, { encryptionConfiguration, bootstrapped })
-    servers.push(server)
-    balancer.admit(server.port)
+  async function start(place: Place, configuration: Configuration, bootstrapped: boolean): Promise<void> {
+    place.server = await startApiServer(settings, { encryptionConfiguration: configuration.path, bootstrapped })
+    place.configuration = configuration
+    balancer.admit(place.server.port)
   }
 
-  async function takeDown(server: ApiServer): Promise<void> {
-    servers.splice(servers.indexOf(server), 1)
+  async function takeDown(place: Place): Promise<void> {
+    const { server } = place
+    if (server === undefined) return
+    place.server = undefined
     balancer.exclude(server.port)
     server.terminate()
     await balancer.drain(server.port, DRAIN_PATIENCE)
     await server.kill()
   }
 
+  async function restart(place: Place, wanted: Configuration): Promise<void> {
+    await takeDown(place)
+    try {
+      await start(place, wanted, true)
+    } catch (error) {
+      await start(place, place.configuration, true)
+      throw error
+    }
+  }
+
   async function roll(encryption: EncryptionConfiguration): Promise<void> {
     const wanted = await write(encryption)
-    for (const server of [...servers]) {
-      await takeDown(server)
-      try {
-        await start(wanted, true)
-      } catch (error) {
-        await start(inForce, true)
-        throw error
-      }
+    for (const place of places) {
+      if (!place.heldBack) await restart(place, wanted)
     }
     inForce = wanted
-    plugins.retain(keyIdsOf(encryption))
+    retainPlugins()
+  }
+
+  async function catchUp(held: readonly Place[]): Promise<void> {
+    for (const place of held) place.heldBack = false
+    for (const place of held) {
+      if (place.configuration !== inForce) await restart(place, inForce)
+    }
+    retainPlugins()
+  }
+
+  function retainPlugins(): void {
+    plugins.retain(new Set(places.flatMap(({ configuration }) => [...configuration.keyIds])))
+  }
+
+  /** One after the other; one that fails does not keep the next from being tried. */
+  function inTurn(work: () => Promise<void>): Promise<void> {
+    const done = lastRoll.then(work)
+    lastRoll = done.catch(() => undefined)
+    return done
   }
 
   async function stop(): Promise<void> {
     await lastRoll
-    await Promise.all(servers.map((server) => server.kill()))
+    await Promise.all(places.map(async ({ server }) => server?.kill()))
     plugins.retain(new Set())
   }
 
+  const starts = places.map((place) => start(place, inForce, false))
   try {
-    await Promise.all(Array.from({ length: options.count }, () => start(inForce, false)))
+    await Promise.all(starts)
   } catch (error) {
+    await Promise.allSettled(starts)
     await stop()
     throw error
   }
   return {
-    roll(encryption) {
-      const done = lastRoll.then(() => roll(encryption))
-      lastRoll = done.catch(() => undefined)
-      return done
+    roll: (encryption) => inTurn(() => roll(encryption)),
+    holdBack(count) {
+      if (places.some(({ heldBack }) => heldBack)) throw new Error('API servers are held back already.')
+      if (count < 1 || count > places.length)
+        throw new RangeError(`There are ${places.length} API servers, not ${count}.`)
+      const held = places.slice(-count)
+      for (const place of held) place.heldBack = true
+      return { catchUp: () => inTurn(() => catchUp(held)) }
     },
     stop
   }

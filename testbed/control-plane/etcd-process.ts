@@ -10,6 +10,9 @@ export interface Etcd {
   stop(): Promise<void>
 }
 
+/** Every version of a value stays until the API servers compact etcd, every five minutes: many large Secrets need room. */
+const MOST_BYTES = 8 * 2 ** 30
+
 /** One etcd on a unix socket, so that it needs no port, in a new directory, so that it begins empty. */
 export async function startEtcd(binary: string, directory: string): Promise<Etcd> {
   const socket = join(directory, 'etcd.sock')
@@ -22,6 +25,7 @@ export async function startEtcd(binary: string, directory: string): Promise<Etcd
       '--advertise-client-urls=http://127.0.0.1:2379',
       '--listen-peer-urls=http://127.0.0.1:0',
       '--unsafe-no-fsync',
+      `--quota-backend-bytes=${MOST_BYTES}`,
       '--log-level=warn'
     ],
     log: join(directory, 'etcd.log')

@@ -7,7 +7,7 @@ import type { EtcdClient } from '../etcd/client.ts'
 import { parseStoredValue } from '../etcd/stored-value.ts'
 import { connectAdmin, type AdminClient } from './admin-client.ts'
 import { FILES } from './api-server.ts'
-import { startApiServers } from './api-servers.ts'
+import { startApiServers, type HeldBack } from './api-servers.ts'
 import { startBalancer } from './balancer.ts'
 import { findBinaries } from './binaries.ts'
 import { startEtcd } from './etcd-process.ts'
@@ -20,8 +20,21 @@ const OPERATORS = 'aks-kms-operators'
 
 const SECRETS_PREFIX = '/registry/secrets/'
 
+export interface RealControlPlane extends ControlPlane {
+  readonly kind: 'real'
+  /** Path of the program that belongs to the API servers. */
+  readonly kubectl: string
+  /**
+   * Lets the last `count` API servers lag: from now on they are left out of every roll, which resolves as if all were done,
+   * and go on serving under the configuration that they have. Once only until they caught up. A lagging server reads what
+   * the others write only if it knows their key: roll one with the new key behind the old one first, or hold back a server
+   * while its own key is demoted.
+   */
+  holdBack(count: number): HeldBack
+}
+
 /** etcd, kube-apiservers and KMS plugins on this machine, behind one address. */
-export async function startRealControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+export async function startRealControlPlane(options: ControlPlaneOptions): Promise<RealControlPlane> {
   const binaries = await findBinaries()
   const started: (() => Promise<void> | void)[] = []
 
@@ -74,7 +87,9 @@ export async function startRealControlPlane(options: ControlPlaneOptions): Promi
       server: `https://127.0.0.1:${balancer.port}`,
       certificateAuthority,
       adminCertificate: pki.admin,
+      kubectl: binaries.kubectl,
       roll: apiServers.roll,
+      holdBack: apiServers.holdBack,
       storedSecrets: () => storedSecrets(etcd.client),
       seed: admin.seed,
       request: admin.request,

@@ -25,6 +25,8 @@ export interface RunOptions {
   readonly kill?: AbortSignal
   /** Called with every line that the action prints, as it comes. */
   readonly onLine?: (line: string) => void
+  /** Called with the id of the process once it runs. */
+  readonly onStart?: (pid: number) => void
   readonly bundle?: string
 }
 
@@ -109,10 +111,11 @@ async function defaults(): Promise<Record<string, string>> {
 }
 
 async function execute(
-  { cancel, kill, onLine, bundle = BUNDLE }: RunOptions,
+  { cancel, kill, onLine, onStart, bundle = BUNDLE }: RunOptions,
   env: Readonly<Record<string, string>>
 ): Promise<{ readonly exitCode: number | null; readonly log: string }> {
   const child = spawn(process.execPath, [bundle], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  if (child.pid !== undefined) onStart?.(child.pid)
   let log = ''
   let partial = ''
   const receive = (chunk: string): void => {

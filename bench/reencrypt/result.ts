@@ -1,0 +1,18 @@
+import type { BundleResult } from './bundle.ts'
+import type { CanaryResult } from './canaries.ts'
+import type { Machine } from './machine.ts'
+import type { CaseResult } from './measurement.ts'
+
+/** Everything that one run of the bench found out; what `--json` writes. */
+export interface BenchResult {
+  readonly command: string
+  /** ISO 8601 */
+  readonly startedAt: string
+  readonly seconds: number
+  readonly machine: Machine
+  readonly kubectlLimitMinutes: number
+  readonly cases: readonly CaseResult[]
+  /** Of the whole table only. */
+  readonly bundles: readonly BundleResult[]
+  readonly canaries: CanaryResult | undefined
+}

@@ -1,0 +1,167 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { sampleNamespacesOf } from './cases.ts'
+import type { BenchCluster } from './cluster.ts'
+import { prepareKubectl, type Kubectl, type KubectlForm } from './kubectl.ts'
+import type { CaseResult, Measurement, ProofMeasurement } from './measurement.ts'
+import type { ActionHandlers } from './processes/action.ts'
+import type { CeilingHandlers } from './processes/ceiling.ts'
+import { openRoute, type Route } from './route.ts'
+import { startWorker } from './worker.ts'
+
+export interface CaseOptions {
+  readonly rttMs: number
+  readonly apiServers: number
+  /** How often the action and the ceiling are measured. */
+  readonly rounds: number
+  /** Seconds that kubectl may take for all Secrets, both forms together; what would take longer is measured on a sample. */
+  readonly kubectlSeconds: number
+  /** Requests at once at the ceiling; found out by a short trial unless given. */
+  readonly ceilingConcurrency: number | undefined
+  readonly say: (line: string) => void
+}
+
+const CONCURRENCIES = [32, 64, 128]
+const TRIAL_SECRETS = 2_000
+const IDLE_MS = 5_000
+
+/** All ways in turn on the same Secrets, which are stale before each. Every Secret's bytes in etcd are looked at after each. */
+export async function runCase(cluster: BenchCluster, options: CaseOptions): Promise<CaseResult> {
+  const { rttMs, apiServers, rounds, say } = options
+  const { controlPlane } = cluster.bed
+  const route = await openRoute(controlPlane, rttMs)
+  const kubectl = await prepareKubectl(controlPlane.kubectl, route.target)
+  try {
+    const idle = (await route.observe(() => sleep(IDLE_MS))).observations.bystander
+    const ceilingConcurrency = options.ceilingConcurrency ?? (await findConcurrency(cluster, route, say))
+
+    const action: Measurement[] = []
+    const ceiling: Measurement[] = []
+    const forms = new Map<KubectlForm, Measurement>()
+    let proof: ProofMeasurement | undefined
+    let kubectlSeconds = options.kubectlSeconds
+    const replace = async (form: KubectlForm): Promise<void> => {
+      const measured = await measureKubectl(cluster, route, kubectl.replace, form, kubectlSeconds, say)
+      if (measured.secrets === cluster.population.secrets) kubectlSeconds -= measured.seconds
+      forms.set(form, measured)
+    }
+
+    // One way in turn with the other, so that a machine that slows down slows all.
+    for (let round = 0; round < rounds; round++) {
+      const measured = await measureAction(cluster, route, round === 0)
+      action.push(measured.pass)
+      proof ??= measured.proof
+      if (round === 0) await replace('all-namespaces')
+      ceiling.push(await measureCeiling(cluster, route, ceilingConcurrency))
+      if (round === 0) await replace('per-namespace')
+    }
+    const [kubectlAll, kubectlPerNamespace] = [forms.get('all-namespaces'), forms.get('per-namespace')]
+    if (proof === undefined || kubectlAll === undefined || kubectlPerNamespace === undefined) {
+      throw new RangeError('A case has at least one round.')
+    }
+    return {
+      population: cluster.population,
+      rttMs,
+      apiServers,
+      ceilingConcurrency,
+      idle,
+      action,
+      proof,
+      ceiling,
+      kubectl: kubectlAll,
+      kubectlPerNamespace
+    }
+  } finally {
+    await kubectl.stop()
+    await route.stop()
+  }
+}
+
+async function measureAction(
+  cluster: BenchCluster,
+  route: Route,
+  prove: boolean
+): Promise<{ readonly pass: Measurement; readonly proof: ProofMeasurement | undefined }> {
+  const keyId = await cluster.makeAllStale()
+  const worker = startWorker<ActionHandlers>('action.ts')
+  try {
+    const { result, observations } = await route.observe(() => worker.call('pass', route.target))
+    const { usage, result: counts } = result
+    if (counts.reEncrypted !== cluster.population.secrets) {
+      throw new Error(`The action’s pass did not re-encrypt all: ${JSON.stringify(counts)}`)
+    }
+    const rest = prove ? await worker.call('proof', { target: route.target, keyId }) : undefined
+    await cluster.verifyAllCurrent()
+    return {
+      pass: { ...usage, ...observations, secrets: counts.reEncrypted },
+      proof: rest && { ...rest.usage, ...rest.result }
+    }
+  } finally {
+    await worker.stop()
+  }
+}
+
+async function measureCeiling(cluster: BenchCluster, route: Route, concurrency: number): Promise<Measurement> {
+  await cluster.makeAllStale()
+  const measured = await patch(cluster, route, cluster.population.secrets, concurrency)
+  await cluster.verifyAllCurrent()
+  return measured
+}
+
+async function findConcurrency(
+  cluster: BenchCluster,
+  route: Route,
+  say: (line: string) => void
+): Promise<number> {
+  const secrets = Math.min(TRIAL_SECRETS, cluster.population.secrets)
+  let best = { concurrency: 0, seconds: Infinity }
+  for (const concurrency of CONCURRENCIES) {
+    await cluster.makeAllStale()
+    const { seconds } = await patch(cluster, route, secrets, concurrency)
+    say(`  ceiling with ${String(concurrency)} at once: ${(secrets / seconds).toFixed(0)} patches/s`)
+    if (seconds < best.seconds) best = { concurrency, seconds }
+  }
+  return best.concurrency
+}
+
+async function patch(
+  { population }: BenchCluster,
+  route: Route,
+  secrets: number,
+  concurrency: number
+): Promise<Measurement> {
+  const worker = startWorker<CeilingHandlers>('ceiling.ts')
+  try {
+    const task = { target: route.target, population, secrets, concurrency }
+    const { result, observations } = await route.observe(() => worker.call('patch', task))
+    if (result.result !== secrets) throw new Error(`Of ${String(secrets)} patches ${String(result.result)} succeeded.`)
+    return { ...result.usage, ...observations, secrets }
+  } finally {
+    await worker.stop()
+  }
+}
+
+async function measureKubectl(
+  cluster: BenchCluster,
+  route: Route,
+  replace: Kubectl['replace'],
+  form: KubectlForm,
+  mostSeconds: number,
+  say: (line: string) => void
+): Promise<Measurement> {
+  const { population } = cluster
+  const run = async (sample?: { readonly namespaces: number }): Promise<Measurement> => {
+    await cluster.makeAllStale()
+    const { result, observations } = await route.observe(() => replace(form, sample))
+    return { ...result.usage, ...observations, secrets: result.result }
+  }
+  const sampled = await run({ namespaces: sampleNamespacesOf(population) })
+  const estimate = (sampled.seconds / sampled.secrets) * population.secrets
+  if (estimate > mostSeconds) {
+    say(`  kubectl, ${form}, would take ${estimate.toFixed(0)} s: left at a sample of ${String(sampled.secrets)} Secrets`)
+    return sampled
+  }
+  const whole = await run()
+  await cluster.verifyAllCurrent()
+  return whole
+}
