@@ -63,7 +63,7 @@ function kindsOf(objects: ReturnType<typeof objectsIn>): ReturnType<typeof objec
 }
 
 const OPTIONAL =
-  /^\/(run|error|before|after|plan)$|\/evidence\/(reason|live)$|\/servers\/\d+\/startedAt$|\/keys\/\d+\/last(Status|Read|Write)At$/
+  /^\/(run|error|before|after|plan)$|\/evidence\/(reason|live)$|\/keys\/\d+\/last(Status|Read|Write)At$/
 
 test.each([
   ['a failed run', failedOnSecrets(1)],
