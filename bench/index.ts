@@ -1,7 +1,11 @@
+import { reencryptBench } from './reencrypt.ts'
 import { startBench } from './start.ts'
 
 /** One file a bench; each prints a table, and with `--json FILE` writes its figures. */
-const BENCHES: Readonly<Record<string, (args: string[]) => Promise<void>>> = { start: startBench }
+const BENCHES: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
+  start: startBench,
+  reencrypt: reencryptBench
+}
 
 const [name, ...args] = process.argv.slice(2)
 const chosen = name === undefined ? Object.values(BENCHES) : [BENCHES[name]]

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { BUNDLE } from '../testbed/runner/run-action.ts'
+import { spread, type Spread } from './spread.ts'
 
 const RUNS = 15
 
@@ -93,18 +94,6 @@ async function bundleSize(): Promise<number> {
   const scripts = (await readdir(folder)).filter((name) => name.endsWith('.js'))
   const sizes = await Promise.all(scripts.map(async (name) => (await stat(join(folder, name))).size))
   return sizes.reduce((sum, size) => sum + size, 0)
-}
-
-interface Spread {
-  readonly min: number
-  readonly median: number
-  readonly max: number
-}
-
-function spread(values: readonly number[]): Spread {
-  const sorted = values.toSorted((a, b) => a - b)
-  const at = (index: number): number => sorted[index] ?? Number.NaN
-  return { min: at(0), median: at(Math.floor(sorted.length / 2)), max: at(sorted.length - 1) }
 }
 
 function inWords({ min, median, max }: Spread): string {

@@ -16,6 +16,8 @@ export type EncryptionProvider =
       readonly name: string
       /** Url of the Key Vault key version that the slot's plugin encrypts under. */
       readonly keyId: string
+      /** KMS v1: urls of the key versions that the plugin still decrypts with. None unless told, as with Azure's plugin. */
+      readonly earlierKeyIds?: readonly string[]
     }
 
 /** Providers in the order of the EncryptionConfiguration: the first one writes, all read. */

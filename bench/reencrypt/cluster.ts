@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
 import { startRealBed, type Bed } from '../../testbed/bed.ts'
 import type { EncryptionProvider } from '../../testbed/contract.ts'
 import type { RealControlPlane } from '../../testbed/control-plane/real.ts'
@@ -11,15 +13,21 @@ export interface BenchCluster {
   readonly population: Population
   /** Gives the API servers a new key to write under. Whatever key a Secret is under can still be read. Gives the key's url. */
   makeAllStale(): Promise<string>
+  /** Resolves when the Leases of the API servers before the last restart have run out, as after a real change of key. */
+  untilForgotten(): Promise<void>
   /** Throws unless every Secret's bytes in etcd are under the newest key. The older keys are given up then. */
   verifyAllCurrent(): Promise<void>
   stop(): Promise<void>
 }
 
+/** An API server renews its Lease every 10 s; the action takes it for gone when it has not for 12 s. */
+const LEASE_MS = 13_000
+
 export async function startBenchCluster(population: Population, apiServers: number): Promise<BenchCluster> {
   const bed = await startRealBed({ kms: true, timeScale: 0.001, apiServers })
   const { controlPlane } = bed
   let rolls = 0
+  let rolledAt = 0
   let readable: readonly EncryptionProvider[] | undefined
 
   try {
@@ -38,8 +46,10 @@ export async function startBenchCluster(population: Population, apiServers: numb
       const writer: EncryptionProvider = { kind: 'kms', apiVersion: 'v2', name: `bench${String(++rolls)}`, keyId }
       readable = [writer, ...readable]
       await controlPlane.roll(readable)
+      rolledAt = Date.now()
       return keyId
     },
+    untilForgotten: () => sleep(Math.max(0, rolledAt + LEASE_MS - Date.now())),
     async verifyAllCurrent() {
       const [writer] = readable ?? []
       if (writer?.kind !== 'kms') throw new Error('No Secret was made stale yet.')

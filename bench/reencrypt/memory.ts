@@ -30,7 +30,10 @@ export function watchMemory(pid: number, of: 'process' | 'descendants'): { end()
 }
 
 function descendantsOf(pid: number): readonly number[] {
-  const children = read(`/proc/${String(pid)}/task/${String(pid)}/children`).split(' ').filter(Boolean).map(Number)
+  const children = read(`/proc/${String(pid)}/task/${String(pid)}/children`)
+    .split(' ')
+    .filter(Boolean)
+    .map(Number)
   return children.flatMap((child) => [child, ...descendantsOf(child)])
 }
 

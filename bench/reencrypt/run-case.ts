@@ -90,6 +90,7 @@ async function measureAction(
     if (counts.reEncrypted !== cluster.population.secrets) {
       throw new Error(`The action’s pass did not re-encrypt all: ${JSON.stringify(counts)}`)
     }
+    if (prove) await cluster.untilForgotten()
     const rest = prove ? await worker.call('proof', { target: route.target, keyId }) : undefined
     await cluster.verifyAllCurrent()
     return {
@@ -108,11 +109,7 @@ async function measureCeiling(cluster: BenchCluster, route: Route, concurrency: 
   return measured
 }
 
-async function findConcurrency(
-  cluster: BenchCluster,
-  route: Route,
-  say: (line: string) => void
-): Promise<number> {
+async function findConcurrency(cluster: BenchCluster, route: Route, say: (line: string) => void): Promise<number> {
   const secrets = Math.min(TRIAL_SECRETS, cluster.population.secrets)
   let best = { concurrency: 0, seconds: Infinity }
   for (const concurrency of CONCURRENCIES) {
@@ -158,7 +155,9 @@ async function measureKubectl(
   const sampled = await run({ namespaces: sampleNamespacesOf(population) })
   const estimate = (sampled.seconds / sampled.secrets) * population.secrets
   if (estimate > mostSeconds) {
-    say(`  kubectl, ${form}, would take ${estimate.toFixed(0)} s: left at a sample of ${String(sampled.secrets)} Secrets`)
+    say(
+      `  kubectl, ${form}, would take ${estimate.toFixed(0)} s: left at a sample of ${String(sampled.secrets)} Secrets`
+    )
     return sampled
   }
   const whole = await run()

@@ -36,7 +36,18 @@ export function nameOf({ population, rttMs }: CaseResult): string {
 export function caseTable(result: CaseResult): Table {
   const [action, ceiling, kubectl, perNamespace] = waysOf(result)
   return {
-    head: ['', 's', 'patches/s', '× kubectl', 'of ceiling', 'CPU s/1,000', 'peak MB', 'bytes/Secret', 'GET p50/p99', 'PUT p50/p99'],
+    head: [
+      '',
+      's',
+      'patches/s',
+      '× kubectl',
+      'of ceiling',
+      'CPU s/1,000',
+      'peak MB',
+      'bytes/Secret',
+      'GET p50/p99',
+      'PUT p50/p99'
+    ],
     rows: [
       ...[action, ceiling, kubectl, perNamespace].map(({ name, figures }) => [
         name,
@@ -58,14 +69,28 @@ export function caseTable(result: CaseResult): Table {
         inMegabytes(result.proof.peakRssBytes),
         ...['', '', '']
       ],
-      ['idle server', ...Array.from({ length: 7 }, () => ''), inMilliseconds(result.idle.get), inMilliseconds(result.idle.put)]
+      [
+        'idle server',
+        ...Array.from({ length: 7 }, () => ''),
+        inMilliseconds(result.idle.get),
+        inMilliseconds(result.idle.put)
+      ]
     ]
   }
 }
 
 export function speedTable({ cases }: BenchResult): Table {
   return {
-    head: ['Secrets', 'this action', 'and its proof', 'kubectl', 'faster than kubectl', 'ceiling', 'of the ceiling', 'patches/s'],
+    head: [
+      'Secrets',
+      'this action',
+      'and its proof',
+      'kubectl',
+      'faster than kubectl',
+      'ceiling',
+      'of the ceiling',
+      'patches/s'
+    ],
     rows: cases.map((result) => {
       const [action, ceiling, kubectl] = waysOf(result)
       return [
@@ -100,15 +125,15 @@ export function perNamespaceTable({ cases }: BenchResult): Table {
 
 export function costTable({ cases }: BenchResult): Table {
   return {
-    head: ['Secrets', 'CPU for 1,000', 'kubectl', 'peak memory', 'kubectl', 'received for each', 'kubectl'],
+    head: ['Secrets', 'CPU for 1,000', 'kubectl’s', 'peak memory', 'kubectl’s', 'received for each', 'kubectl’s'],
     rows: cases.map((result) => {
       const [action, , kubectl] = waysOf(result)
       return [
         nameOf(result),
         ...[action, kubectl].map(({ figures }) => `${figures.cpuSecondsPerThousand.toFixed(2)} s`),
         // Of a sample kubectl holds a part only of what it would hold of all.
-        ...[action, kubectl].map(({ figures }) =>
-          `${figures.extrapolated ? '> ' : ''}${inMegabytes(figures.peakRssBytes)} MB`
+        ...[action, kubectl].map(
+          ({ figures }) => `${figures.extrapolated ? '> ' : ''}${inMegabytes(figures.peakRssBytes)} MB`
         ),
         ...[action, kubectl].map(({ figures }) => inKilobytes(figures.receivedBytesPerSecret))
       ]
@@ -117,13 +142,12 @@ export function costTable({ cases }: BenchResult): Table {
 }
 
 export function bystanderTable({ cases }: BenchResult): Table {
-  const columns = ['idle', 'this action', 'ceiling', 'kubectl']
   return {
-    head: ['Secrets', ...columns.flatMap((name) => [`${name}: GET`, 'PUT'])],
+    head: ['Secrets', 'idle server', 'this action', 'ceiling', 'kubectl'],
     rows: cases.map((result) => {
       const [action, ceiling, kubectl] = waysOf(result)
       const all = [result.idle, ...[action, ceiling, kubectl].map(({ figures }) => figures.bystander)]
-      return [nameOf(result), ...all.flatMap(({ get, put }: Latencies) => [inMilliseconds(get), inMilliseconds(put)])]
+      return [nameOf(result), ...all.map(({ get, put }: Latencies) => inMilliseconds([...get, ...put]))]
     })
   }
 }
@@ -133,7 +157,10 @@ export function bundleTable({ bundles }: BenchResult): Table {
     head: ['Secrets', 'the whole run', 'proof before the change', 're-encryption', 'proof after it', 'peak memory'],
     rows: bundles.map(({ secrets, seconds, peakRssBytes, passes }) => {
       const sum = (of: (pass: (typeof passes)[number]) => boolean): string =>
-        `${passes.filter(of).reduce((total, pass) => total + pass.seconds, 0).toFixed(1)} s`
+        `${passes
+          .filter(of)
+          .reduce((total, pass) => total + pass.seconds, 0)
+          .toFixed(1)} s`
       return [
         count(secrets),
         `${seconds.toFixed(1)} s`,

@@ -16,7 +16,7 @@ import {
   startEmbeddedCluster,
   type EmbeddedCluster
 } from '../fixtures/embedded-cluster.ts'
-import { FakeClock } from '../fixtures/fake-clock.ts'
+import { HastyClock } from '../fixtures/hasty-clock.ts'
 
 const SECRETS = secretsOf({ one: 5, two: 2, three: 1 })
 
@@ -64,6 +64,7 @@ export class Everywhere {
   readonly controlPlane: EmbeddedControlPlane
   readonly #cluster: EmbeddedCluster
   #turn = 0
+  #change = { beganAt: 0, endedAt: 0 }
 
   private constructor(cluster: EmbeddedCluster) {
     this.#cluster = cluster
@@ -86,7 +87,9 @@ export class Everywhere {
   async changeKey(): Promise<Scene> {
     this.#turn++
     const { present, other } = this.#keys
+    const beganAt = Date.now()
     await this.controlPlane.roll(present.encryption)
+    this.#change = { beganAt, endedAt: Date.now() }
     return {
       controlPlane: this.controlPlane,
       expected: new Map(SECRETS.map((secret) => [nameOf(secret), secret])),
@@ -108,13 +111,12 @@ export class Everywhere {
     const stopObserving = faults.observe(({ request, status }) => {
       if (isPatch(request) && status === 200 && !request.query.has('dryRun')) inThisPass.add(nameOf(request))
     })
-    const clock = new FakeClock(0.5)
     try {
       const proof = await proveSecrets({
         endpoint: this.#cluster.endpoint,
         writeKey: { kind: 'key', keyId: this.#keys.present.keyId },
-        keyChange: { beganAt: clock.now(), endedAt: clock.now() },
-        clock,
+        keyChange: this.#change,
+        clock: new HastyClock(),
         onProgress: ({ passEnded }) => {
           if (!passEnded) return
           patched.push(inThisPass)
@@ -204,7 +206,9 @@ export class Everywhere {
   async #restore(): Promise<void> {
     const { controlPlane } = this
     const stored = await controlPlane.storedSecrets()
-    const changed = new Set((await compareContents(controlPlane, SECRETS)).map((difference) => difference.split(':')[0]))
+    const changed = new Set(
+      (await compareContents(controlPlane, SECRETS)).map((difference) => difference.split(':')[0])
+    )
     const originals = new Set(SECRETS.map(nameOf))
     for (const secret of stored) {
       if (!originals.has(nameOf(secret))) {

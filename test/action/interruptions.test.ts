@@ -109,10 +109,10 @@ describe('what somebody else does', () => {
 
   test('an operation of somebody else is waited for first', async () => {
     bed.cluster.setProvisioningState('Updating', 'Updating')
-    setTimeout(() => {
-      bed.cluster.setProvisioningState('Succeeded', 'Succeeded')
-    }, 1_500)
-    const report = expectGreen(await bed.run('rotate'))
+    const onLine = (line: string): void => {
+      if (line.includes('Updating')) bed.cluster.setProvisioningState('Succeeded', 'Succeeded')
+    }
+    const report = expectGreen(await bed.run('rotate', {}, { onLine }))
     expect(report.steps[0]?.kind).toBe('wait-for-cluster')
     expect(report.keys.map(({ state }) => state)).toEqual(['current', 'keep'])
     await expectStored(bed, seeds, bed.keyIds()[1] ?? '')

@@ -99,10 +99,7 @@ test('the API server is restarted, at every request', async () => {
 test('the API server takes up the key only then, at every request', async () => {
   await everywhere.strikeEverywhere(positions, async (position, { controlPlane, newKey, before }) => {
     await controlPlane.roll(before)
-    return controlPlane.faults.inject(
-      { kind: 'meanwhile', does: () => controlPlane.roll(newKey) },
-      { after: position }
-    )
+    return controlPlane.faults.inject({ kind: 'meanwhile', does: () => controlPlane.roll(newKey) }, { after: position })
   })
 })
 

@@ -1,11 +1,14 @@
 import { constants, createHash, generateKeyPairSync, privateDecrypt, publicEncrypt } from 'node:crypto'
+import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
+import { connect as connectHttp2, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2'
 import { request as httpsRequest } from 'node:https'
 import { tmpdir } from 'node:os'
-import { text } from 'node:stream/consumers'
+import { buffer, text } from 'node:stream/consumers'
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
+import { startRealBed, type Bed } from '../../testbed/bed.ts'
 import type {
   ControlPlane,
   ControlPlaneOptions,
@@ -16,6 +19,7 @@ import type {
 } from '../../testbed/contract.ts'
 import { startRealControlPlane, type RealControlPlane } from '../../testbed/control-plane/real.ts'
 import { decodeKmsV2Value, encodeKmsV2Value } from '../../testbed/etcd/stored-value.ts'
+import { startWireTap, type WireTap } from '../../testbed/wire/tap.ts'
 
 const IDENTITY: EncryptionProvider = { kind: 'identity' }
 const [KEY_1, KEY_2, KEY_3] = ['1', '2', '3'].map((version) => `https://bed.vault.azure.net/keys/etcd/${version}`) as [
@@ -86,6 +90,31 @@ describe('two API servers, KMS v2', () => {
     expect((await withToken(controlPlane(), 'operator', path)).status).toBe(200)
     expect((await withToken(controlPlane(), 'nobody', path)).status).toBe(403)
     expect((await withToken(controlPlane(), 'unknown', path)).status).toBe(401)
+  })
+
+  test('a wire tap before them sees what a client receives', async () => {
+    const tap = await startWireTap(controlPlane())
+    try {
+      const [secret] = SECRETS
+      const needles = [secret?.data['token'] ?? '']
+      const list = '/api/v1/secrets'
+      const bare = await overHttp2(tap, `${list}?includeObject=None`, {
+        accept: 'application/json;as=Table;g=meta.k8s.io;v=v1'
+      })
+      expect(bare).toMatchObject({ ':status': 200 })
+      expect(tap.bytes).toBeGreaterThan(1_000)
+      expect(tap.search(needles)).toEqual([])
+
+      await overHttp2(tap, pathOf(secret))
+      await overHttp2(tap, list)
+      expect(tap.search(needles).map(({ path }) => path)).toEqual([pathOf(secret), list])
+
+      const gzip = { 'accept-encoding': 'gzip' }
+      expect(await overHttp2(tap, '/metrics', gzip)).toMatchObject({ 'content-encoding': 'gzip' })
+      expect(tap.search(['apiserver_id_hash="sha256:']).map(({ path }) => path)).toEqual(['/metrics'])
+    } finally {
+      await tap.stop()
+    }
   })
 
   test('enabling moves nothing by itself, and every Secret with an empty patch', async () => {
@@ -275,6 +304,67 @@ describe('one API server, KMS v1', () => {
   })
 })
 
+describe('KMS v1 whose provider keeps its name when the key changes', () => {
+  let bed: Bed
+  let first: string
+  let second: string
+  beforeAll(async () => {
+    const cluster = { kubernetesVersion: '1.26.6', kmsProviderName: 'fixed' } as const
+    bed = await startRealBed({ kms: true, timeScale: 0.001, secrets: SECRETS, cluster })
+    first = bed.keyIds()[0] ?? ''
+    second = await bed.addKeyVersion()
+    await setKey(second)
+  })
+  afterAll(() => bed.stop())
+
+  test('no empty patch moves anything', async () => {
+    expect(await patchAll(bed.controlPlane)).toBe(0)
+    expect(await keysOfStored()).toEqual({ first: 50, second: 0 })
+  })
+
+  test('what is written comes under the new key, and what lies under either can be read', async () => {
+    const change = { metadata: { annotations: { written: 'again' } } }
+    expect((await bed.controlPlane.request('PATCH', pathOf(SECRETS[1]), change)).status).toBe(200)
+    expect(await keysOfStored()).toEqual({ first: 49, second: 1 })
+    expect(summary(await bed.controlPlane.storedSecrets())).toEqual({ 'k8s:enc:kms:v1:azurekms0 undefined': 50 })
+    await expectUnchangedContent(bed.controlPlane)
+  })
+
+  test('the way out is to switch KMS off in between', async () => {
+    await setKey(undefined)
+    expect(await patchAll(bed.controlPlane)).toBe(50)
+    expect(summary(await bed.controlPlane.storedSecrets())).toEqual({ 'identity undefined': 50 })
+    await setKey(second)
+    expect(await patchAll(bed.controlPlane)).toBe(50)
+    expect(await keysOfStored()).toEqual({ first: 0, second: 50 })
+  })
+
+  async function setKey(keyId: string | undefined): Promise<void> {
+    const on = keyId !== undefined && { keyId, keyVaultNetworkAccess: 'Public' }
+    await bed.cluster.changeKms({ enabled: keyId !== undefined, ...on })
+    expect(bed.cluster.body).toMatchObject({ properties: { provisioningState: 'Succeeded' } })
+  }
+
+  /** A value of KMS v1 doesn't name its key: it is the one that decrypts what follows the provider's prefix. */
+  async function keysOfStored(): Promise<{ readonly first: number; readonly second: number }> {
+    const count = { first: 0, second: 0 }
+    for (const { provider, bytes } of await bed.controlPlane.storedSecrets()) {
+      const envelope = Buffer.from(bytes).subarray(provider.length + 1)
+      const wrapped = envelope.subarray(2, 2 + envelope.readUInt16BE())
+      if (await decrypts(first, wrapped)) count.first++
+      if (await decrypts(second, wrapped)) count.second++
+    }
+    return count
+  }
+
+  async function decrypts(keyId: string, wrapped: Uint8Array): Promise<boolean> {
+    return await bed.cluster.keyOperations.decrypt(keyId, wrapped).then(
+      () => true,
+      () => false
+    )
+  }
+})
+
 test('stopping leaves nothing behind', async () => {
   const controlPlane = await startRealControlPlane(withUsers({ keyOperations: new Vault(), encryption: [IDENTITY] }))
   const directories = directoriesOfThisProcess()
@@ -364,6 +454,19 @@ function asAdmin(controlPlane: ControlPlane, path: string, method = 'GET', body?
 
 function withToken(controlPlane: ControlPlane, token: string, path: string): Promise<Answer> {
   return fresh(controlPlane, path, { headers: { authorization: `Bearer ${token}` } })
+}
+
+/** The headers of the answer. */
+async function overHttp2(tap: WireTap, path: string, headers: OutgoingHttpHeaders = {}): Promise<IncomingHttpHeaders> {
+  const session = connectHttp2(tap.server, { ca: tap.certificateAuthority })
+  try {
+    const request = session.request({ ':path': path, authorization: 'Bearer operator', ...headers })
+    const [answer] = (await once(request, 'response')) as [IncomingHttpHeaders]
+    await buffer(request)
+    return answer
+  } finally {
+    session.destroy()
+  }
 }
 
 /** The API servers that new connections lead to, by their identities. */

@@ -366,7 +366,7 @@ describe('faults of the embedded API server', () => {
       const [second = '', ...others] = await leases()
       expect(others).toEqual([])
       expect(second).not.toBe(first)
-      plane.faults.leaveLeases()
+      plane.faults.leaveLeases(true)
       await plane.roll([{ kind: 'identity' }])
       expect(await leases()).toHaveLength(2)
       expect(await leases()).toContain(second)

@@ -8,7 +8,7 @@ import { defaultClusterBody, identityIds } from './cluster-body.ts'
 import { createEntra, type Application, type Entra, type Principal } from './entra.ts'
 import { createIdentities, type Identity } from './identities.ts'
 import { listAt, type JsonObject } from './json.ts'
-import { changeKey, NO_KEYS } from './key-slots.ts'
+import { changeKey, NO_KEYS, NO_KEYS_IN_ONE_SLOT } from './key-slots.ts'
 import { createKeyVaultData } from './key-vault-data.ts'
 import { keyVaultRoutes } from './key-vault-management.ts'
 import { OFFERED_VERSIONS } from './kubernetes-versions.ts'
@@ -52,6 +52,11 @@ export interface ClusterOptions {
   readonly kms?: JsonObject
   /** The key version in the other slot: the current one before the last rotation. */
   readonly previousKeyId?: string
+  /**
+   * Unlike AKS, KMS v1 keeps the provider's name when the key changes: no stored value is ever stale. The plugin decrypts
+   * under every key that there was.
+   */
+  readonly kmsProviderName?: 'fixed'
   /** API server VNet integration; on unless told. */
   readonly vnetIntegration?: boolean
   /** Entra sign-in with Azure RBAC; on unless told. */
@@ -210,7 +215,8 @@ export async function startAzure(options: AzureOptions): Promise<Azure> {
       })
       const { previousKeyId } = clusterOptions
       const keyId = kms?.['enabled'] === true && typeof kms['keyId'] === 'string' ? kms['keyId'] : undefined
-      const before = previousKeyId === undefined ? NO_KEYS : changeKey(NO_KEYS, previousKeyId)
+      const none = clusterOptions.kmsProviderName === 'fixed' ? NO_KEYS_IN_ONE_SLOT : NO_KEYS
+      const before = previousKeyId === undefined ? none : changeKey(none, previousKeyId)
       return clusters.add(edit === undefined ? body : edit(body), changeKey(before, keyId))
     },
     removeCluster: (cluster) => clusters.remove(cluster.id),

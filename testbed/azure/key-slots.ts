@@ -10,14 +10,27 @@ export interface KeySlots {
   readonly newest: 0 | 1
   /** Whether the newest key encrypts what is written; if not, values are written as they are. */
   readonly encrypting: boolean
+  /**
+   * Set where every key takes the first slot, and so the same provider name, with the keys that were in it before, newest
+   * first: its plugin still decrypts with them.
+   */
+  readonly earlier?: readonly string[]
 }
 
 export const NO_KEYS: KeySlots = { keys: [undefined, undefined], newest: 1, encrypting: false }
+
+/** Not as AKS: with KMS v1, nothing that is stored is ever stale then. */
+export const NO_KEYS_IN_ONE_SLOT: KeySlots = { ...NO_KEYS, newest: 0, earlier: [] }
 
 /** The slots after `keyId` has become the current key, or after KMS has been switched off where it is undefined. */
 export function changeKey(slots: KeySlots, keyId: string | undefined): KeySlots {
   if (keyId === undefined) return { ...slots, encrypting: false }
   const [first, second] = slots.keys
+  if (slots.earlier !== undefined) {
+    const before = first === undefined ? slots.earlier : [first, ...slots.earlier]
+    const earlier = before.filter((one) => one !== keyId)
+    return { keys: [keyId, undefined], newest: 0, encrypting: true, earlier }
+  }
   if (first === keyId) return { ...slots, newest: 0, encrypting: true }
   if (second === keyId) return { ...slots, newest: 1, encrypting: true }
   return slots.newest === 0
@@ -30,6 +43,7 @@ export function droppedKey(
   before: KeySlots,
   after: KeySlots
 ): { readonly keyId: string; readonly provider: string } | undefined {
+  if (after.earlier !== undefined) return undefined
   for (const slot of [0, 1] as const) {
     const keyId = before.keys[slot]
     if (keyId !== undefined && !after.keys.includes(keyId)) return { keyId, provider: providerName(slot) }
@@ -50,7 +64,8 @@ export function encryptionOf(slots: KeySlots, apiVersion: 'v1' | 'v2'): Encrypti
   const order = slots.newest === 0 ? ([0, 1] as const) : ([1, 0] as const)
   const providers = order.flatMap((slot): EncryptionProvider[] => {
     const keyId = slots.keys[slot]
-    return keyId === undefined ? [] : [{ kind: 'kms', apiVersion, name: providerName(slot), keyId }]
+    const earlier = slots.earlier && { earlierKeyIds: slots.earlier }
+    return keyId === undefined ? [] : [{ kind: 'kms', apiVersion, name: providerName(slot), keyId, ...earlier }]
   })
   return slots.encrypting ? [...providers, { kind: 'identity' }] : [{ kind: 'identity' }, ...providers]
 }

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import type { EncryptionConfiguration } from '../contract.ts'
 import { startApiServer, type ApiServer, type ApiServerSettings } from './api-server.ts'
 import type { Balancer } from './balancer.ts'
-import { encryptionConfigurationDocument, keyIdsOf } from './encryption-configuration.ts'
+import { encryptionConfigurationDocument, pluginKeysOf } from './encryption-configuration.ts'
+import type { PluginKeys } from './kms-plugin.ts'
 import type { KmsPlugins } from './kms-plugins.ts'
 
 /** All API servers of a control plane. */
@@ -30,7 +31,7 @@ const DRAIN_PATIENCE = 2_000
 
 interface Configuration {
   readonly path: string
-  readonly keyIds: ReadonlySet<string>
+  readonly plugins: readonly PluginKeys[]
 }
 
 /** Where a server runs, and runs again after it was restarted. */
@@ -58,11 +59,11 @@ export async function startApiServers(options: {
   let lastRoll = Promise.resolve()
 
   async function write(encryption: EncryptionConfiguration): Promise<Configuration> {
-    const keyIds = keyIdsOf(encryption)
-    await plugins.start(keyIds)
+    const keys = pluginKeysOf(encryption)
+    await plugins.start(keys)
     const path = join(settings.directory, `encryption-${++configurations}.json`)
     await writeFile(path, encryptionConfigurationDocument(encryption, plugins.endpointOf))
-    return { path, keyIds }
+    return { path, plugins: keys }
   }
 
   async function start(place: Place, configuration: Configuration, bootstrapped: boolean): Promise<void> {
@@ -109,7 +110,7 @@ export async function startApiServers(options: {
   }
 
   function retainPlugins(): void {
-    plugins.retain(new Set(places.flatMap(({ configuration }) => [...configuration.keyIds])))
+    plugins.retain(places.flatMap(({ configuration }) => configuration.plugins))
   }
 
   /** One after the other; one that fails does not keep the next from being tried. */
@@ -122,7 +123,7 @@ export async function startApiServers(options: {
   async function stop(): Promise<void> {
     await lastRoll
     await Promise.all(places.map(async ({ server }) => server?.kill()))
-    plugins.retain(new Set())
+    plugins.retain([])
   }
 
   const starts = places.map((place) => start(place, inForce, false))

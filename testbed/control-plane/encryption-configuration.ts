@@ -1,9 +1,10 @@
 import type { EncryptionConfiguration, EncryptionProvider } from '../contract.ts'
+import type { PluginKeys } from './kms-plugin.ts'
 
 /** The document that `--encryption-provider-config` reads; JSON is YAML too. */
 export function encryptionConfigurationDocument(
   encryption: EncryptionConfiguration,
-  endpointOf: (keyId: string) => string
+  endpointOf: (keys: PluginKeys) => string
 ): string {
   return JSON.stringify({
     apiVersion: 'apiserver.config.k8s.io/v1',
@@ -12,13 +13,13 @@ export function encryptionConfigurationDocument(
   })
 }
 
-/** The key versions that the configuration needs a plugin for. */
-export function keyIdsOf(encryption: EncryptionConfiguration): ReadonlySet<string> {
-  return new Set(encryption.flatMap((provider) => (provider.kind === 'kms' ? [provider.keyId] : [])))
+/** What the configuration needs plugins for. */
+export function pluginKeysOf(encryption: EncryptionConfiguration): readonly PluginKeys[] {
+  return encryption.filter((provider) => provider.kind === 'kms')
 }
 
-function entry(provider: EncryptionProvider, endpointOf: (keyId: string) => string): object {
+function entry(provider: EncryptionProvider, endpointOf: (keys: PluginKeys) => string): object {
   if (provider.kind === 'identity') return { identity: {} }
-  const { apiVersion, name, keyId } = provider
-  return { kms: { apiVersion, name, endpoint: endpointOf(keyId), timeout: '10s' } }
+  const { apiVersion, name } = provider
+  return { kms: { apiVersion, name, endpoint: endpointOf(provider), timeout: '10s' } }
 }

@@ -5,8 +5,18 @@ import { Server, ServerCredentials, status, type handleUnaryCall, type ServiceDe
 import { loadSync } from '@grpc/proto-loader'
 
 import type { KeyOperations } from '../contract.ts'
+import { decryptWithOneOf } from '../earlier-keys.ts'
 
-/** Like Azure's plugin, one instance knows one key version and serves KMS v1 and KMS v2 on the same socket. */
+/** Keys of a plugin, as a provider of an EncryptionConfiguration names them. */
+export interface PluginKeys {
+  readonly keyId: string
+  readonly earlierKeyIds?: readonly string[]
+}
+
+/**
+ * Like Azure's plugin, one instance encrypts under one key version and serves KMS v1 and KMS v2 on the same socket. With
+ * earlier keys it decrypts by KMS v1 what they encrypted, which Azure's does not.
+ */
 export interface KmsPlugin {
   /** What the EncryptionConfiguration calls the endpoint: `unix://<path>`. */
   readonly endpoint: string
@@ -30,11 +40,12 @@ const ANNOTATION_VERSION = '1'
 const HEALTH_CHECK = Buffer.from('healthcheck')
 
 export async function startKmsPlugin(options: {
-  readonly keyId: string
+  readonly keys: PluginKeys
   readonly keyOperations: KeyOperations
   readonly socket: string
 }): Promise<KmsPlugin> {
-  const { keyId, keyOperations } = options
+  const { keyOperations } = options
+  const { keyId, earlierKeyIds = [] } = options.keys
   const keyIdHash = createHash('sha256').update(keyId).digest('hex')
 
   async function check(): Promise<void> {
@@ -50,7 +61,7 @@ export async function startKmsPlugin(options: {
       cipher: await keyOperations.encrypt(keyId, plain)
     })),
     Decrypt: unary(async ({ cipher }: { readonly cipher: Buffer }) => ({
-      plain: await keyOperations.decrypt(keyId, cipher)
+      plain: await decryptWithOneOf(keyOperations, [keyId, ...earlierKeyIds], cipher)
     }))
   })
   server.addService(serviceOf('kms-v2.proto', 'v2.KeyManagementService'), {

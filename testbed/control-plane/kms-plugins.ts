@@ -1,15 +1,15 @@
 import { join } from 'node:path'
 
 import type { KeyOperations } from '../contract.ts'
-import { startKmsPlugin, type KmsPlugin } from './kms-plugin.ts'
+import { startKmsPlugin, type KmsPlugin, type PluginKeys } from './kms-plugin.ts'
 
-/** One KMS plugin for each key version in use. */
+/** One KMS plugin for each key version in use, or for each one with its earlier ones. */
 export interface KmsPlugins {
   /** Starts the plugins that are missing; throws when the vault refuses to encrypt or decrypt under one of the keys. */
-  start(keyIds: ReadonlySet<string>): Promise<void>
-  endpointOf(keyId: string): string
+  start(all: readonly PluginKeys[]): Promise<void>
+  endpointOf(keys: PluginKeys): string
   /** Stops all plugins but these. */
-  retain(keyIds: ReadonlySet<string>): void
+  retain(all: readonly PluginKeys[]): void
 }
 
 export function createKmsPlugins(keyOperations: KeyOperations, directory: string): KmsPlugins {
@@ -17,26 +17,31 @@ export function createKmsPlugins(keyOperations: KeyOperations, directory: string
   let started = 0
 
   return {
-    async start(keyIds) {
-      for (const keyId of keyIds) {
+    async start(all) {
+      for (const keys of all) {
         const plugin =
-          plugins.get(keyId) ??
-          (await startKmsPlugin({ keyId, keyOperations, socket: join(directory, `kms-${++started}.sock`) }))
-        plugins.set(keyId, plugin)
+          plugins.get(nameOf(keys)) ??
+          (await startKmsPlugin({ keys, keyOperations, socket: join(directory, `kms-${++started}.sock`) }))
+        plugins.set(nameOf(keys), plugin)
         await plugin.check()
       }
     },
-    endpointOf(keyId) {
-      const plugin = plugins.get(keyId)
-      if (plugin === undefined) throw new Error(`No KMS plugin was started for ${keyId}.`)
+    endpointOf(keys) {
+      const plugin = plugins.get(nameOf(keys))
+      if (plugin === undefined) throw new Error(`No KMS plugin was started for ${keys.keyId}.`)
       return plugin.endpoint
     },
-    retain(keyIds) {
-      for (const [keyId, plugin] of plugins) {
-        if (keyIds.has(keyId)) continue
+    retain(all) {
+      const names = new Set(all.map(nameOf))
+      for (const [name, plugin] of plugins) {
+        if (names.has(name)) continue
         plugin.stop()
-        plugins.delete(keyId)
+        plugins.delete(name)
       }
     }
   }
+}
+
+function nameOf({ keyId, earlierKeyIds = [] }: PluginKeys): string {
+  return [keyId, ...earlierKeyIds].join(' ')
 }

@@ -40,5 +40,5 @@ export class DelayLine {
   }
 }
 
-/** Timers know whole milliseconds only and are rather late than early: what would be due within the same one is done too. */
+/** Timers know whole milliseconds only and are rather late than early, so that what is due within the next one is done too. */
 const EARLY_MS = 1

@@ -48,14 +48,16 @@ async function watch(client: Client): Promise<() => Promise<Latencies>> {
   const timed = async (into: number[], method: string, content?: number): Promise<void> => {
     const startedAt = performance.now()
     const status = await client.send(method, `${COLLECTION}/${NAME}`, content)
-    if (status === 200) into.push(performance.now() - startedAt)
+    if (status === 200) into.push(Math.round((performance.now() - startedAt) * 10) / 10)
     else found.failed++
   }
   const timer = setInterval(() => {
     const tick = ++ticks
     const exchange = timed(found.get, 'GET')
       .then(() => timed(found.put, 'PUT', tick))
-      .catch(() => void found.failed++)
+      .catch(() => {
+        found.failed++
+      })
       .finally(() => underWay.delete(exchange))
     underWay.add(exchange)
   }, INTERVAL_MS)

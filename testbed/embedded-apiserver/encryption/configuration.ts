@@ -47,7 +47,7 @@ async function startProvider(provider: EncryptionProvider, options: EncryptionOp
         'Set --feature-gates=KMSv1=true to use the deprecated KMSv1 feature.'
     )
   }
-  return kmsV1(provider.name, provider.keyId, options.keyOperations)
+  return kmsV1(provider.name, [provider.keyId, ...(provider.earlierKeyIds ?? [])], options.keyOperations)
 }
 
 /** An error under a matching prefix lets the next provider try; identity's error isn't even told. */
