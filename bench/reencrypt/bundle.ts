@@ -1,12 +1,11 @@
 import { isJsonObject } from '../../src/model/json.ts'
 import type { BenchCluster } from './cluster.ts'
-import { watchMemory } from './memory.ts'
+import { watchProcess, type ProcessUsage } from './process-usage.ts'
 
 /** A whole rotation by the built action, as users run it. */
-export interface BundleResult {
+export interface BundleResult extends ProcessUsage {
   readonly secrets: number
   readonly seconds: number
-  readonly peakRssBytes: number
   readonly passes: readonly BundlePass[]
 }
 
@@ -20,14 +19,14 @@ export interface BundlePass {
 
 /** Before any other way has changed the cluster's key behind Azure's back. Throws when the rotation does not succeed. */
 export async function measureBundle({ bed, population }: BenchCluster): Promise<BundleResult> {
-  let memory: ReturnType<typeof watchMemory> | undefined
-  const run = await bed.run('rotate', {}, { onStart: (pid) => (memory = watchMemory(pid, 'process')) })
-  const peakRssBytes = memory?.end() ?? 0
+  let usage: ReturnType<typeof watchProcess> | undefined
+  const run = await bed.run('rotate', {}, { onStart: (pid) => (usage = watchProcess(pid)) })
+  const used = usage?.end() ?? { cpuSeconds: 0, peakRssBytes: 0 }
   if (run.exitCode !== 0 || run.report === undefined) throw new Error(`The rotation failed:\n${run.log}`)
   return {
     secrets: population.secrets,
     seconds: run.durationMs / 1000,
-    peakRssBytes,
+    ...used,
     passes: passesOf(JSON.parse(run.report))
   }
 }

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
-import { watchMemory } from './memory.ts'
 import { NAMESPACE_PREFIX, SAMPLE_LABEL } from './population.ts'
+import { watchDescendants } from './process-usage.ts'
 import { adminKubeconfig, type Target } from './target.ts'
 import type { Usage } from './worker.ts'
 
@@ -41,7 +41,7 @@ export async function prepareKubectl(program: string, target: Target): Promise<K
         env: { PATH: process.env['PATH'] ?? '', HOME: home, KUBECONFIG: kubeconfig, KUBECTL: program, TIMES: times },
         stdio: ['ignore', 'pipe', 'inherit']
       })
-      const memory = watchMemory(child.pid ?? 0, 'descendants')
+      const memory = watchDescendants(child.pid ?? 0)
       const kill = (): void => void child.kill('SIGKILL')
       process.once('exit', kill)
       try {

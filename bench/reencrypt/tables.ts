@@ -154,8 +154,16 @@ export function bystanderTable({ cases }: BenchResult): Table {
 
 export function bundleTable({ bundles }: BenchResult): Table {
   return {
-    head: ['Secrets', 'the whole run', 'proof before the change', 're-encryption', 'proof after it', 'peak memory'],
-    rows: bundles.map(({ secrets, seconds, peakRssBytes, passes }) => {
+    head: [
+      'Secrets',
+      'the whole run',
+      'proof before the change',
+      're-encryption',
+      'proof after it',
+      'CPU',
+      'peak memory'
+    ],
+    rows: bundles.map(({ secrets, seconds, cpuSeconds, peakRssBytes, passes }) => {
       const sum = (of: (pass: (typeof passes)[number]) => boolean): string =>
         `${passes
           .filter(of)
@@ -167,6 +175,7 @@ export function bundleTable({ bundles }: BenchResult): Table {
         sum(({ when }) => when === 'before-change'),
         sum(({ when, reEncrypted }) => when !== 'before-change' && reEncrypted > 0),
         sum(({ when, reEncrypted }) => when !== 'before-change' && reEncrypted === 0),
+        `${cpuSeconds.toFixed(1)} s`,
         `${inMegabytes(peakRssBytes)} MB`
       ]
     })

@@ -2,7 +2,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
-import { ownPeak } from './memory.ts'
+import { peakOf } from './process-usage.ts'
 
 /** What a worker can be asked for; arguments and answers travel as JSON. */
 export type Handlers = Readonly<Record<string, (argument: never) => unknown>>
@@ -72,5 +72,5 @@ export async function measureUsage<Result>(work: () => Promise<Result>): Promise
   const result = await work()
   const seconds = (performance.now() - startedAt) / 1000
   const { user, system } = process.cpuUsage(cpuBefore)
-  return { usage: { seconds, cpuSeconds: (user + system) / 1e6, peakRssBytes: ownPeak() }, result }
+  return { usage: { seconds, cpuSeconds: (user + system) / 1e6, peakRssBytes: peakOf(process.pid) }, result }
 }

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { expect } from '@jest/globals'
 
 import { proveSecrets, type ProofOptions } from '../../src/kubernetes/proof.ts'
+import type { Evidence } from '../../src/model/api-servers.ts'
 import type { Proof } from '../../src/model/secrets.ts'
 import type { EncryptionConfiguration, SeedSecret } from '../../testbed/contract.ts'
 import type { InjectedFault, SeenRequest } from '../../testbed/embedded-apiserver/faults.ts'
@@ -10,6 +11,7 @@ import type { EmbeddedControlPlane } from '../../testbed/embedded-apiserver/serv
 import { compareContents } from '../../testbed/seed.ts'
 import {
   FIRST_KEY_ID,
+  RUNNER,
   SECOND_KEY,
   SECOND_KEY_ID,
   secretsOf,
@@ -59,6 +61,16 @@ export interface Run {
   readonly patched: readonly ReadonlySet<string>[]
 }
 
+/** Of requests that come in an order, those that are struck: from the first one unless given, up to but without `to`. */
+interface Strikes {
+  readonly from?: number
+  readonly to: number
+  /** Whether Secrets have to be put back after each run. */
+  readonly changesSecrets?: boolean
+  /** What the proof is to rest on. */
+  readonly basis?: Evidence['basis']
+}
+
 /** A small cluster, of which a proof after a change of key is made again and again. */
 export class Everywhere {
   readonly controlPlane: EmbeddedControlPlane
@@ -105,8 +117,14 @@ export class Everywhere {
     const patched: Set<string>[] = []
     let inThisPass = new Set<string>()
     const noticing = faults.inject(
-      { kind: 'meanwhile', does: (request) => Promise.resolve(requests.push(request)) },
-      { times: Infinity }
+      { kind: 'delay', milliseconds: 0 },
+      {
+        // Asked of every request, also of one that another fault ends.
+        when: (request) => {
+          if (request.user.username === RUNNER) requests.push(request)
+          return false
+        }
+      }
     )
     const stopObserving = faults.observe(({ request, status }) => {
       if (isPatch(request) && status === 200 && !request.query.has('dryRun')) inThisPass.add(nameOf(request))
@@ -131,8 +149,8 @@ export class Everywhere {
     }
   }
 
-  /** How many requests a proof sends when nothing goes wrong. */
-  async countRequests(): Promise<number> {
+  /** A proof in which nothing goes wrong. */
+  async proveUndisturbed(): Promise<Run> {
     const scene = await this.changeKey()
     const run = await this.prove()
     expect(await this.problemsOf(run, scene)).toEqual([])
@@ -149,31 +167,38 @@ export class Everywhere {
       'namespaces, page 2',
       'patch'
     ])
-    return run.requests.length
+    return run
   }
 
   /** One run for each position. Every Secret that nobody else touched must end as if nothing had happened. */
-  async strikeEverywhere(positions: number, arrange: Arrange, changesSecrets = false): Promise<void> {
+  async strikeEverywhere(
+    { from = 0, to, changesSecrets = false, basis = 'metrics' }: Strikes,
+    arrange: Arrange
+  ): Promise<void> {
     const problems: string[] = []
-    for (let position = 0; position < positions; position++) {
+    for (let position = from; position < to; position++) {
       const scene = await this.changeKey()
       const fault = await arrange(position, scene)
       const run = await this.prove()
       fault.remove()
-      const found = fault.struck === 0 ? ['nothing struck it'] : await this.problemsOf(run, scene)
+      const found = fault.struck === 0 ? ['nothing struck it'] : await this.problemsOf(run, scene, basis)
       const { verb, path } = run.requests[position] ?? {}
-      problems.push(...found.map((problem) => `request ${position} of ${positions} (${verb} ${path}): ${problem}`))
+      problems.push(...found.map((problem) => `request ${position} of ${to} (${verb} ${path}): ${problem}`))
       if (changesSecrets) await this.#restore()
     }
     expect(problems).toEqual([])
   }
 
-  async problemsOf({ proof, patched }: Run, { expected, newKey }: Scene): Promise<readonly string[]> {
+  async problemsOf(
+    { proof, patched }: Run,
+    { expected, newKey }: Scene,
+    basis: Evidence['basis'] = 'metrics'
+  ): Promise<readonly string[]> {
     const problems: string[] = []
     const { verdict, brokenOff, passes, evidence } = proof
     if (brokenOff !== undefined) problems.push(`broken off: ${String(brokenOff.error)}`)
     else if (verdict !== 'proved') problems.push(`the verdict is ${verdict}`)
-    if (evidence.basis !== 'metrics') problems.push(`the evidence is by ${evidence.basis}: ${evidence.reason ?? ''}`)
+    if (evidence.basis !== basis) problems.push(`the evidence is by ${evidence.basis}: ${evidence.reason ?? ''}`)
 
     // Those that were there from the beginning to the end, as they were.
     const untouched = SECRETS.filter((secret) => expected.get(nameOf(secret)) === secret)
@@ -225,6 +250,8 @@ export const nameOf = ({ namespace, name }: { readonly namespace: string; readon
 export const pathOf = ({ namespace, name }: { readonly namespace: string; readonly name: string }): string =>
   `/api/v1/namespaces/${namespace}/secrets/${name}`
 
+export const isMetrics = ({ path }: SeenRequest): boolean => path === '/metrics'
+export const isNamespaces = ({ path }: SeenRequest): boolean => path === '/api/v1/namespaces'
 export const isPatch = ({ verb, plural }: SeenRequest): boolean => verb === 'patch' && plural === 'secrets'
 
 function kindOf(verb: string, path: string, query: URLSearchParams): string {

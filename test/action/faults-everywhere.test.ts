@@ -13,7 +13,7 @@ let positions: number
 
 beforeAll(async () => {
   everywhere = await Everywhere.start()
-  positions = await everywhere.countRequests()
+  positions = (await everywhere.proveUndisturbed()).requests.length
 })
 afterAll(() => everywhere.stop())
 
@@ -34,7 +34,7 @@ const FAULTS: readonly (readonly [string, Fault])[] = [
 ]
 
 test.each(FAULTS)('%s, at every request', async (_, fault) => {
-  await everywhere.strikeEverywhere(positions, (position, { controlPlane }) =>
+  await everywhere.strikeEverywhere({ to: positions }, (position, { controlPlane }) =>
     controlPlane.faults.inject(fault, { after: position })
   )
 })

@@ -1,18 +1,27 @@
 import { afterAll, beforeAll, test } from '@jest/globals'
 
-import type { SeedSecret } from '../../testbed/contract.ts'
-import type { SeenRequest } from '../../testbed/embedded-apiserver/faults.ts'
+import type { EncryptionConfiguration, SeedSecret } from '../../testbed/contract.ts'
+import type { InjectedFault, SeenRequest } from '../../testbed/embedded-apiserver/faults.ts'
 import { secretsOf } from '../fixtures/embedded-cluster.ts'
-import { Everywhere, nameOf, pathOf, secretNear, type Scene } from './everywhere.ts'
+import {
+  Everywhere,
+  isMetrics,
+  isNamespaces,
+  nameOf,
+  pathOf,
+  secretNear,
+  type Arrange,
+  type Scene
+} from './everywhere.ts'
 
 /** As in faults-everywhere.test.ts: whatever others do in the cluster while any single request is under way. */
 
 let everywhere: Everywhere
-let positions: number
+let undisturbed: readonly SeenRequest[]
 
 beforeAll(async () => {
   everywhere = await Everywhere.start()
-  positions = await everywhere.countRequests()
+  undisturbed = (await everywhere.proveUndisturbed()).requests
 })
 afterAll(() => everywhere.stop())
 
@@ -63,19 +72,16 @@ const DEEDS: readonly (readonly [string, Deed])[] = [
 ]
 
 test.each(DEEDS)('%s, at every request', async (_, deed) => {
-  await everywhere.strikeEverywhere(
-    positions,
-    (position, scene) =>
-      scene.controlPlane.faults.inject(
-        { kind: 'meanwhile', does: (request) => deed(scene, request) },
-        { after: position }
-      ),
-    true
+  await everywhere.strikeEverywhere({ to: undisturbed.length, changesSecrets: true }, (position, scene) =>
+    scene.controlPlane.faults.inject(
+      { kind: 'meanwhile', does: (request) => deed(scene, request) },
+      { after: position }
+    )
   )
 })
 
 test('etcd forgets the past, at every request', async () => {
-  await everywhere.strikeEverywhere(positions, (position, { controlPlane }) =>
+  await everywhere.strikeEverywhere({ to: undisturbed.length }, (position, { controlPlane }) =>
     controlPlane.faults.inject(
       {
         kind: 'meanwhile',
@@ -91,31 +97,60 @@ test('etcd forgets the past, at every request', async () => {
 })
 
 test('the API server is restarted, at every request', async () => {
-  await everywhere.strikeEverywhere(positions, (position, { controlPlane, newKey }) =>
+  await everywhere.strikeEverywhere({ to: undisturbed.length }, (position, { controlPlane, newKey }) =>
     controlPlane.faults.inject({ kind: 'meanwhile', does: () => controlPlane.roll(newKey) }, { after: position })
   )
 })
 
 test('the API server takes up the key only then, at every request', async () => {
-  await everywhere.strikeEverywhere(positions, async (position, { controlPlane, newKey, before }) => {
+  await everywhere.strikeEverywhere({ to: undisturbed.length }, async (position, { controlPlane, newKey, before }) => {
     await controlPlane.roll(before)
     return controlPlane.faults.inject({ kind: 'meanwhile', does: () => controlPlane.roll(newKey) }, { after: position })
   })
 })
 
-test('an API server that still writes under the old key answers some requests, from any one on', async () => {
-  await everywhere.strikeEverywhere(positions, (position, { controlPlane, newKey, oldKey }) => {
-    const { faults } = controlPlane
-    const back = faults.inject({ kind: 'meanwhile', does: () => controlPlane.roll(oldKey) }, { after: position })
-    const ahead = faults.inject({ kind: 'meanwhile', does: () => controlPlane.roll(newKey) }, { after: position + 6 })
-    return {
-      get struck() {
-        return Math.min(back.struck, ahead.struck)
-      },
-      remove() {
-        back.remove()
-        ahead.remove()
-      }
+/** For so many requests; they find another one on the way, or the same one gone back. */
+const LAGGING_REQUESTS = 6
+
+const lag: Arrange = (position, { controlPlane, newKey, oldKey }) => {
+  const { faults } = controlPlane
+  const roll = (encryption: EncryptionConfiguration, after: number): InjectedFault =>
+    faults.inject({ kind: 'meanwhile', does: () => controlPlane.roll(encryption) }, { after })
+  const back = roll(oldKey, position)
+  const ahead = roll(newKey, position + LAGGING_REQUESTS)
+  return {
+    get struck() {
+      return Math.min(back.struck, ahead.struck)
+    },
+    remove() {
+      back.remove()
+      ahead.remove()
     }
+  }
+}
+
+test('an API server that still writes under the old key answers some requests, from any one on', async () => {
+  await everywhere.strikeEverywhere({ to: undisturbed.length }, lag)
+})
+
+test('the same from any request of the last pass on, where metrics tell nothing', async () => {
+  const allow = everywhere.controlPlane.faults.forbid(isMetrics)
+  await everywhere.changeKey()
+  const { requests } = await everywhere.prove()
+  const from = requests.findLastIndex((request) => isNamespaces(request) && request.query.has('continue'))
+  await everywhere.strikeEverywhere({ from, to: requests.length, basis: 'passes' }, lag)
+  allow()
+})
+
+test('a namespace with Secrets under the old key appears, as long as the last pass looks around for such', async () => {
+  const lastLook = undisturbed.findLastIndex((request) => isNamespaces(request) && !request.query.has('continue'))
+  await everywhere.strikeEverywhere({ to: lastLook + 1, changesSecrets: true }, (position, scene) => {
+    const { controlPlane, newKey, oldKey } = scene
+    async function does(): Promise<void> {
+      await controlPlane.roll(oldKey)
+      for (const secret of secretsOf({ appeared: 2 })) await create(scene, secret)
+      await controlPlane.roll(newKey)
+    }
+    return controlPlane.faults.inject({ kind: 'meanwhile', does }, { after: position })
   })
 })

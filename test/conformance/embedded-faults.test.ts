@@ -349,32 +349,6 @@ describe('faults of the embedded API server', () => {
     expect((await controlPlane.storedSecrets()).find(({ name }) => name === 'secret')?.provider).toBe('identity')
   })
 
-  test('API servers that are killed leave their Leases behind', async () => {
-    const plane = await startEmbeddedControlPlane({
-      keyOperations: inMemoryVault(),
-      authenticateToken,
-      encryption: [{ kind: 'identity' }]
-    })
-    const leases = async (): Promise<readonly string[]> => {
-      const { body } = await plane.request('GET', '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases')
-      const { items } = body as { readonly items: readonly { readonly metadata: { readonly name: string } }[] }
-      return items.map(({ metadata }) => metadata.name)
-    }
-    try {
-      const [first = ''] = await leases()
-      await plane.roll([{ kind: 'identity' }])
-      const [second = '', ...others] = await leases()
-      expect(others).toEqual([])
-      expect(second).not.toBe(first)
-      plane.faults.leaveLeases(true)
-      await plane.roll([{ kind: 'identity' }])
-      expect(await leases()).toHaveLength(2)
-      expect(await leases()).toContain(second)
-    } finally {
-      await plane.stop()
-    }
-  })
-
   test('who writes while another write waits for the vault is not overwritten', async () => {
     const vault = inMemoryVault()
     const slot = { kind: 'kms', apiVersion: 'v1', name: 'slot0', keyId: 'https://v.vault.azure.net/keys/k/1' } as const

@@ -18,6 +18,8 @@ export interface AdminCredential {
 
 const CONNECTIONS = 16
 const PATIENCE = 60_000
+/** What the API server says of a new object. */
+const METADATA_ONLY = { accept: 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1' }
 const ALREADY_EXISTS = 409
 
 /** Speaks to the Kubernetes API of a port of this machine with the administrator's client certificate. */
@@ -55,7 +57,7 @@ export function connectAdmin(port: number, credential: AdminCredential): AdminCl
   }
 
   async function create(path: string, object: object, acceptable: readonly number[] = []): Promise<void> {
-    const answer = await request('POST', path, object)
+    const answer = await request('POST', path, object, METADATA_ONLY)
     if (answer.status === 201 || acceptable.includes(answer.status)) return
     throw new Error(`POST ${path}: ${answer.status} ${JSON.stringify(answer.body)}`)
   }

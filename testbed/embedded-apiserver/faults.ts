@@ -66,8 +66,6 @@ export interface Faults {
   forbid(when: (request: SeenRequest) => boolean): () => void
   /** Lists come in pages of so many items at most, however many are asked for: an API server may give fewer than the limit. */
   limitPages(items: number): void
-  /** Whether API servers that end leave their Leases behind, as killed ones do, and any before Kubernetes 1.35. */
-  leaveLeases(leave: boolean): void
   /** Leaves a stored Secret as an older version may have left it: of a type whose keys it lacks, so that no update passes. */
   makeInvalid(namespace: string, name: string): Promise<void>
   /** Puts other bytes into etcd for a Secret; one bit in their middle is flipped unless given, so that nothing decrypts them. */
@@ -97,7 +95,6 @@ export class FaultPlan implements Faults, Interference {
   readonly #denied = new Set<{ readonly namespace: string; readonly name: string | undefined }>()
   readonly #forbidden = new Set<(request: SeenRequest) => boolean>()
   readonly #listeners = new Set<(exchange: Exchange) => void>()
-  #leavesLeases = false
   #mostPerPage = Infinity
 
   constructor(etcd: Etcd, registry: () => Registry) {
@@ -163,14 +160,6 @@ export class FaultPlan implements Faults, Interference {
 
   get mostPerPage(): number {
     return this.#mostPerPage
-  }
-
-  leaveLeases(leave: boolean): void {
-    this.#leavesLeases = leave
-  }
-
-  get leavesLeases(): boolean {
-    return this.#leavesLeases
   }
 
   makeInvalid(namespace: string, name: string): Promise<void> {

@@ -71,8 +71,7 @@ export async function startEmbeddedControlPlane(options: ControlPlaneOptions): P
     async roll(encryption) {
       const next = await start(encryption)
       await next.identityLease.announce()
-      if (faults.leavesLeases) run.identityLease.abandon()
-      else await run.identityLease.withdraw()
+      await run.identityLease.withdraw()
       run.registry.retire()
       run = next
       listener.dropConnections()

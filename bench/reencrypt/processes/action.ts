@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+
 import { AdaptiveLimit } from '../../../src/kubernetes/adaptive-limit.ts'
 import { Api } from '../../../src/kubernetes/api.ts'
 import { readKubeconfig } from '../../../src/kubernetes/connection.ts'
@@ -16,6 +18,9 @@ import { measureUsage, serve, type Usage } from '../worker.ts'
 
 /** The action's own engine, without what is around it. */
 export type ActionHandlers = typeof handlers
+
+// As src/index.ts does.
+setFlagsFromString('--optimize-for-size')
 
 const handlers = {
   /** One walk over every Secret. */
