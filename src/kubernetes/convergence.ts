@@ -54,9 +54,38 @@ export class Convergence {
     this.#wanted = options.writeKey.kind === 'key' ? keyIdHashOf(options.writeKey.keyId) : undefined
   }
 
-  /** After a change of key: waits until every API server that tells its keys knows the new one, or until that takes too long. */
-  async beforeFirstPass(): Promise<void> {
-    if (this.#options.keyChange !== undefined) await this.#wait([], this.#options.clock.now())
+  /**
+   * After a change of key: waits until every API server that tells its keys knows the new one. `behind`: one still does not,
+   * after all patience, and could not read what others write under it.
+   */
+  async beforeFirstPass(): Promise<'ready' | 'behind'> {
+    const { keyChange, clock } = this.#options
+    const state = keyChange === undefined ? 'settled' : await this.untilCurrent([], clock.now())
+    return state === 'behind' && this.#behind.length > 0 ? 'behind' : 'ready'
+  }
+
+  /**
+   * Waits until every API server that is met leaves the probes alone and has written under no other key since. `settled`: all
+   * were so at once. `waited`: they are by now. `behind`: one of them still is not, after all patience.
+   */
+  async untilCurrent(probes: readonly SecretVersion[], since: number): Promise<'settled' | 'waited' | 'behind'> {
+    const { clock, signal, log, behindMs = BEHIND_MS } = this.#options
+    let state: 'settled' | 'waited' = 'settled'
+    let said = ''
+    for (let looks = 1, from = since, asked = probes; ; looks++) {
+      const lookedAt = clock.now()
+      await this.#lookAgain(asked, from)
+      const obstacle = this.#obstacle(looks)
+      if (obstacle === undefined) return state
+      if (this.#waitedMs >= behindMs) return 'behind'
+      if (obstacle !== said) log?.info(`Waiting: ${obstacle}`)
+      said = obstacle
+      await clock.sleep(POLL_MS, signal)
+      this.#waitedMs += clock.now() - lookedAt
+      state = 'waited'
+      from = lookedAt
+      asked = this.#look.probes
+    }
   }
 
   /**
@@ -65,7 +94,7 @@ export class Convergence {
    */
   async afterPass(probes: readonly SecretVersion[], passBegan: number): Promise<'settled' | 'waited' | 'behind'> {
     const { clock, keyChange, settleMs = SETTLE_MS, log, signal } = this.#options
-    const state = await this.#wait(probes, passBegan)
+    const state = await this.untilCurrent(probes, passBegan)
     if (state !== 'settled' || keyChange === undefined || this.evidence.basis === 'metrics') return state
     if (this.#allStartedSince(keyChange.beganAt) || passBegan >= keyChange.endedAt + settleMs) return state
     const rest = Math.max(0, keyChange.endedAt + settleMs - clock.now())
@@ -106,24 +135,8 @@ export class Convergence {
     return onlyV1 && hadTheChance
   }
 
-  async #wait(probes: readonly SecretVersion[], since: number): Promise<'settled' | 'waited' | 'behind'> {
-    const { clock, signal, log, behindMs = BEHIND_MS } = this.#options
-    let state: 'settled' | 'waited' = 'settled'
-    let said = ''
-    for (let looks = 1, from = since, asked = probes; ; looks++) {
-      const lookedAt = clock.now()
-      await this.#lookAgain(asked, from)
-      const obstacle = this.#obstacle(looks)
-      if (obstacle === undefined) return state
-      if (this.#waitedMs >= behindMs) return 'behind'
-      if (obstacle !== said) log?.info(`Waiting: ${obstacle}`)
-      said = obstacle
-      await clock.sleep(POLL_MS, signal)
-      this.#waitedMs += clock.now() - lookedAt
-      state = 'waited'
-      from = lookedAt
-      asked = this.#look.probes
-    }
+  get #behind(): readonly ApiServer[] {
+    return this.#servers.filter(({ state }) => state === 'behind')
   }
 
   async #lookAgain(probes: readonly SecretVersion[], since: number): Promise<void> {
@@ -143,7 +156,7 @@ export class Convergence {
   #obstacle(looks: number): string | undefined {
     const { connections, agreed, sightings, live } = this.#look
     if (connections === 0) return 'no API server answers.'
-    const behind = this.#servers.filter(({ state }) => state === 'behind')
+    const behind = this.#behind
     if (behind.length > 0) {
       const ids = behind.map(({ id }) => id.slice(0, 'sha256:'.length + 12)).join(', ')
       return `${String(behind.length)} of ${String(this.#servers.length)} API servers ${behind.length === 1 ? 'does' : 'do'} not write under the cluster’s key yet (${ids}).`

@@ -85,13 +85,17 @@ async function findVerdict(
   convergence: Convergence
 ): Promise<ProofVerdict> {
   const { keyChange, mostPasses = MOST_PASSES, clock = SYSTEM_CLOCK, signal } = options
-  await convergence.beforeFirstPass()
+  if ((await convergence.beforeFirstPass()) === 'behind') return 'behind'
   while (passes.length < mostPasses) {
     if (passes.length > 0) await clock.sleep(at(WAITS, passes.length - 1), signal)
     const began = clock.now()
     const probes = new Probes(clock)
     const pass = await walk(options, means, passes, probes)
-    if (pass.counts.reEncrypted > 0) continue
+    if (pass.counts.reEncrypted > 0) {
+      // What one API server re-encrypts, one that lags writes back: passes don't end that, only time does.
+      if (passes.length > 1 && (await convergence.untilCurrent(probes.chosen, began)) === 'behind') return 'behind'
+      continue
+    }
     if (pass.counts.failed > 0) {
       const before = passes.at(-2)
       if (failsForGood(pass) && before !== undefined && failsForGood(before)) return 'failed'

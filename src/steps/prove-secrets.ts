@@ -50,7 +50,7 @@ export async function reencrypt(
     onProgress: (progress) => log.info(progressLine(progress))
   })
   const { verdict, passes, evidence, brokenOff } = proof
-  if (passes.length > 0) {
+  if (passes.length > 0 || verdict === 'behind') {
     memory.proofs.push({
       when,
       proved: verdict === 'proved',
