@@ -25,6 +25,8 @@ export interface BedOptions extends Pick<AzureOptions, 'cloud' | 'timeScale' | '
 export interface RealBedOptions extends BedOptions {
   /** One to three behind one address. */
   readonly apiServers?: number
+  /** See RealControlPlaneOptions. */
+  readonly goawayChance?: number
 }
 
 export type Inputs = Readonly<Record<string, string>>
@@ -57,7 +59,8 @@ export async function startEmbeddedBed(options: BedOptions = {}): Promise<Bed<Em
 export async function startRealBed(options: RealBedOptions = {}): Promise<Bed<RealControlPlane>> {
   // Imported here, so that the embedded bed needs none of what the real one is made of.
   const { startRealControlPlane } = await import('./control-plane/real.ts')
-  return await startBed(options, (common) => startRealControlPlane({ ...common, apiServers: options.apiServers ?? 1 }))
+  const { apiServers = 1, goawayChance } = options
+  return await startBed(options, (common) => startRealControlPlane({ ...common, apiServers, goawayChance }))
 }
 
 type CommonOptions = Parameters<typeof startEmbeddedControlPlane>[0]

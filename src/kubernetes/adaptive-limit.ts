@@ -7,8 +7,8 @@ const FIRST = 8
 const LEAST = 2
 
 /** Requests that wait in the API server rather than being worked on: enough to keep it busy, and few for others to wait behind. */
-const SHORTEST_QUEUE = 6
-const LONGEST_QUEUE = 16
+const SHORTEST_QUEUE = 36
+const LONGEST_QUEUE = 52
 
 export interface AdaptiveLimitOptions {
   readonly most?: number

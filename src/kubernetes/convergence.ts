@@ -34,7 +34,7 @@ const SETTLE_MS = 5 * 60_000
 
 const POLL_MS = 5_000
 
-/** Looks in which API servers that keep their Lease were not met, before it is left at that. */
+/** Looks of a proof in which API servers that keep their Lease were not met, before it is left at that. */
 const MOST_LOOKS_FOR_UNSEEN = 6
 
 /** The `date` of an answer has no fractions of a second. */
@@ -48,6 +48,7 @@ export class Convergence {
   #look: Look = { connections: 0, sightings: 'unreadable', live: undefined, probes: [], agreed: undefined }
   #servers: readonly ApiServer[] = []
   #waitedMs = 0
+  #looksWithUnseen = 0
 
   constructor(options: ConvergenceOptions) {
     this.#options = options
@@ -72,16 +73,19 @@ export class Convergence {
     const { clock, signal, log, behindMs = BEHIND_MS } = this.#options
     let state: 'settled' | 'waited' = 'settled'
     let said = ''
-    for (let looks = 1, from = since, asked = probes; ; looks++) {
+    for (let from = since, asked = probes; ;) {
       const lookedAt = clock.now()
       await this.#lookAgain(asked, from)
-      const obstacle = this.#obstacle(looks)
-      if (obstacle === undefined) return state
-      if (this.#waitedMs >= behindMs) return 'behind'
-      if (obstacle !== said) log?.info(`Waiting: ${obstacle}`)
-      said = obstacle
+      const obstacle = this.#obstacle()
+      const reason = obstacle ?? this.#unseen()
+      if (reason === undefined) return state
+      if (obstacle !== undefined && this.#waitedMs >= behindMs) return 'behind'
+      if (reason !== said) log?.info(`Waiting: ${reason}`)
+      said = reason
       await clock.sleep(POLL_MS, signal)
       this.#waitedMs += clock.now() - lookedAt
+      // One that was not met yet has spoilt nothing, but is to be asked for all that time when it is.
+      if (obstacle === undefined) continue
       state = 'waited'
       from = lookedAt
       asked = this.#look.probes
@@ -153,8 +157,8 @@ export class Convergence {
   }
 
   /** Why it can't be said yet that all API servers write as they should; undefined: they do, as far as can be known. */
-  #obstacle(looks: number): string | undefined {
-    const { connections, agreed, sightings, live } = this.#look
+  #obstacle(): string | undefined {
+    const { connections, agreed, sightings } = this.#look
     if (connections === 0) return 'no API server answers.'
     const behind = this.#behind
     if (behind.length > 0) {
@@ -165,11 +169,16 @@ export class Convergence {
     if (typeof sightings === 'string') return undefined
     if (this.#wanted !== undefined && this.#namesOthersOnly(sightings) && this.#mayStillCome())
       return 'no API server knows the cluster’s key yet.'
-    const unseen = (live?.size ?? 0) - sightings.filter(({ metrics }) => live?.has(metrics.id) === true).length
-    if (unseen > 0 && looks < MOST_LOOKS_FOR_UNSEEN) {
-      return `${String(unseen)} of ${String(live?.size)} API servers ${unseen === 1 ? 'was' : 'were'} not met yet.`
-    }
     return undefined
+  }
+
+  /** Who was not met although it keeps its Lease; undefined: nobody, or nobody who is still looked for. */
+  #unseen(): string | undefined {
+    const { sightings, live } = this.#look
+    if (typeof sightings === 'string') return undefined
+    const unseen = (live?.size ?? 0) - sightings.filter(({ metrics }) => live?.has(metrics.id) === true).length
+    if (unseen === 0 || ++this.#looksWithUnseen >= MOST_LOOKS_FOR_UNSEEN) return undefined
+    return `${String(unseen)} of ${String(live?.size)} API servers ${unseen === 1 ? 'was' : 'were'} not met yet.`
   }
 
   #mayStillCome(): boolean {

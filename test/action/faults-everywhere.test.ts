@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, test } from '@jest/globals'
+import { afterAll, beforeAll, jest, test } from '@jest/globals'
 
 import type { Fault } from '../../testbed/embedded-apiserver/faults.ts'
 import { Everywhere } from './everywhere.ts'
@@ -7,6 +7,9 @@ import { Everywhere } from './everywhere.ts'
  * A proof after a change of key sends some sixty requests here. Whatever becomes of any single one of them, it ends proved, and
  * every Secret lies under the new key with what was in it.
  */
+
+// Dozens of proofs each: seconds on a machine that has nothing else to do, minutes on one that has.
+jest.setTimeout(600_000)
 
 let everywhere: Everywhere
 let positions: number

@@ -167,7 +167,13 @@ describe('a walk', () => {
     walked.abort()
     await writing
     const { reEncrypted, alreadyCurrent, ...rest } = count(outcomes)
-    expect({ ...rest, settled: reEncrypted + alreadyCurrent }).toEqual({ total: 800, gone: 0, failed: 0, failedForGood: 0, settled: 800 })
+    expect({ ...rest, settled: reEncrypted + alreadyCurrent }).toEqual({
+      total: 800,
+      gone: 0,
+      failed: 0,
+      failedForGood: 0,
+      settled: 800
+    })
     expect(await providers()).toEqual({ [SECOND_PROVIDER]: 800 })
     expect(writes).toBeGreaterThan(20)
     for (let i = 0; i < 20; i++) {

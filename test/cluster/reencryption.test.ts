@@ -9,9 +9,10 @@ import { startRealBed, type Bed, type Inputs } from '../../testbed/bed.ts'
 import type { SeedSecret } from '../../testbed/contract.ts'
 import type { RealControlPlane } from '../../testbed/control-plane/real.ts'
 import type { RunResult } from '../../testbed/runner/run-action.ts'
-import { canary, canaryTraces, demoSecrets } from '../../testbed/seed.ts'
+import { canary, canaryTraces, compareContents, demoSecrets } from '../../testbed/seed.ts'
+import { startDelayingProxy } from '../../testbed/wire/delaying-proxy.ts'
 import { startWireTap } from '../../testbed/wire/tap.ts'
-import { expectGreen, expectRed, expectStored, lockHolder, reportOf } from '../action/expectations.ts'
+import { expectGreen, expectRed, expectStored, lockHolder } from '../action/expectations.ts'
 import { overHttp2 } from '../conformance/client.ts'
 import { eventually } from '../conformance/eventually.ts'
 import { samplesIn } from '../conformance/metrics.ts'
@@ -20,6 +21,8 @@ import { meterLoad } from '../fixtures/load-meter.ts'
 import { ownEtcd, storedUnder } from '../fixtures/real-cluster.ts'
 
 const MANY = 2_000
+/** Of two passes with four connections each, a look at the API servers with four, and two more. */
+const CONNECTIONS_OF_A_RUN = 14
 const WRITE_EVERY_MS = 100
 const CLUSTER = /managedClusters\/[^/]+$/
 const NOBODY: SecretCounts = { total: 0, reEncrypted: 0, alreadyCurrent: 0, gone: 0, failed: 0, failedForGood: 0 }
@@ -116,7 +119,11 @@ async function denyUpdates({ request }: RealControlPlane, namespace: string, rea
       failurePolicy: 'Fail',
       matchConstraints: { resourceRules: [rule] },
       validations: [
-        { expression: `request.namespace != '${namespace}'`, reason, message: `Secrets of ${namespace} stay as they are.` }
+        {
+          expression: `request.namespace != '${namespace}'`,
+          reason,
+          message: `Secrets of ${namespace} stay as they are.`
+        }
       ]
     }
   })
@@ -276,13 +283,33 @@ describe('two thousand Secrets in one namespace, and some in others', () => {
 })
 
 describe('two API servers', () => {
-  const lasting = [...demoSecrets({ secrets: 40, namespaces: 5 }), ...secretsOf({ many: 100 })]
+  const lasting = [...demoSecrets({ secrets: 40, namespaces: 5 }), ...secretsOf({ many: 600 })]
   let bed: RealBed
 
   beforeAll(async () => {
-    bed = await startRealBed({ kms: true, timeScale: 0.001, apiServers: 2, secrets: lasting })
+    bed = await startRealBed({ kms: true, timeScale: 0.001, apiServers: 2, goawayChance: 0.02, secrets: lasting })
   })
   afterAll(() => bed.stop())
+
+  test('connections that the API servers give up all the time are made anew, and no Secret is missed', async () => {
+    const { controlPlane, cluster } = bed
+    const proxy = await startDelayingProxy({ target: { port: Number(new URL(controlPlane.server).port) }, rttMs: 0 })
+    try {
+      cluster.attach({ ...controlPlane, server: `https://127.0.0.1:${proxy.port}` })
+      const keyId = await changeKey(bed)
+      const proof = lastProof(expectGreen(await bed.run('enable', { 'key-id': keyId })).proofs)
+      const total = lasting.length
+      expect(proof.passes.map(({ counts }) => counts)).toEqual([
+        { ...NOBODY, total, reEncrypted: total },
+        { ...NOBODY, total, alreadyCurrent: total }
+      ])
+      await expectStored(bed, lasting, keyId)
+      expect(proxy.connections).toBeGreaterThan(CONNECTIONS_OF_A_RUN + 4)
+    } finally {
+      cluster.attach(controlPlane)
+      await proxy.stop()
+    }
+  })
 
   test('a Secret that is written all the time is not taken for stale for ever, and loses no write', async () => {
     const path = secretPath({ namespace: 'many', name: 'secret-00070' })
@@ -318,7 +345,7 @@ describe('two API servers', () => {
       expect(tap.search(canaryTraces)).toEqual([])
 
       // The same search finds them all in what somebody gets who reads the Secrets as they are.
-      const applied = lasting.find(({ annotations }) => annotations !== undefined && annotations[APPLIED] !== undefined)
+      const applied = lasting.find(({ annotations }) => annotations?.[APPLIED] !== undefined)
       for (const secret of [made.metadata, applied]) {
         const path = secretPath({ namespace: 'many', name: '', ...secret })
         const found = await overHttp2({ ...controlPlane, ...tap }, { path, token: await readerToken(controlPlane) })
@@ -339,6 +366,7 @@ describe('two API servers', () => {
     await controlPlane.seed([...guarded, ...secretsOf({ old: 2 })])
     const etcd = await ownEtcd()
     const before = bed.keyIds().at(-1) ?? ''
+    const slot = (await controlPlane.storedSecrets())[0]?.provider ?? ''
     azure.disturb({
       method: 'PUT',
       url: CLUSTER,
@@ -352,8 +380,82 @@ describe('two API servers', () => {
     const report = expectRed(result, 'secrets-failed')
     expect(report).toMatchObject({ changed: true, proved: false })
     const { counts, failures, passes } = lastProof(report.proofs)
-    expect(counts).toMatchObject({ reEncrypted: lasting.length + 2, failed: 5, failedForGood: 5 })
     expect(passes).toHaveLength(2)
-    console.log(failures, result.summary)
+    expect(counts).toMatchObject({ reEncrypted: lasting.length + 2, failed: 5, failedForGood: 5 })
+    const denied = (namespace: string): string => `denied request: Secrets of ${namespace} stay as they are.`
+    const byName = failures.toSorted((a, b) => `${a.namespace}/${a.name}`.localeCompare(`${b.namespace}/${b.name}`))
+    expect(byName).toMatchObject([
+      ...guarded.slice(0, 3).map(({ name }) => ({ namespace: 'guarded', name, status: 403 })),
+      { ...invalid, status: 422, reason: 'Invalid: data[tls.key] FieldValueRequired' },
+      { namespace: 'ruled', status: 422 }
+    ])
+    expect(byName[0]?.reason).toContain(denied('guarded'))
+    expect(byName.every(({ permanence }) => permanence === 'permanent')).toBe(true)
+
+    expect(result.summary).toContain('exempt the workflow’s identity or the namespace')
+    expect(result.summary).toContain('mend or delete the Secret')
+    expect(result.summary).toMatch(
+      /\*\*5 of \d+ Secrets are not proved\*\* .* may still be under .*: it must stay enabled/
+    )
+    expect(report.keys).toContainEqual(expect.objectContaining({ keyId: before, state: 'keep' }))
+
+    const stored = await controlPlane.storedSecrets()
+    const failed = new Set(failures.map(({ namespace, name }) => `${namespace}/${name}`))
+    const left = stored.filter(({ namespace, name }) => failed.has(`${namespace}/${name}`))
+    expect(left.map(({ provider }) => provider).toSorted()).toEqual(['identity', ...Array<string>(4).fill(slot)])
+  })
+
+  test('what can’t be decrypted is found before the key is changed, and named with what the storage says', async () => {
+    const { controlPlane, azure } = bed
+    const etcd = await ownEtcd()
+    const broken = secretsOf({ broken: 1 })
+    await controlPlane.seed(broken)
+    const stored = (await controlPlane.storedSecrets()).find(({ namespace }) => namespace === 'broken')
+    const bytes = Buffer.from(stored?.bytes ?? []).map((octet, i) => (i === 100 ? octet ^ 1 : octet))
+    await etcd.store('broken', 'secret-00000', bytes)
+    const writes = azure.writes.length
+    const result = await bed.run('rotate', { 'key-id': await bed.addKeyVersion() })
+    const report = expectRed(result, 'secrets-listing-failed')
+    expect(report.error?.message).toMatch(
+      /unable to transform key "\/registry\/secrets\/broken\/secret-00000": .*authentication failed/
+    )
+    expect(report).toMatchObject({ changed: false, proved: false })
+    expect(azure.writes).toHaveLength(writes)
+  })
+})
+
+describe('KMS v1 under one provider name', () => {
+  const lasting = demoSecrets({ secrets: 40, namespaces: 4 })
+  let bed: RealBed
+
+  beforeAll(async () => {
+    const cluster = { kubernetesVersion: '1.26.6', kmsProviderName: 'fixed' } as const
+    bed = await startRealBed({ kms: true, timeScale: 0.001, apiServers: 2, secrets: lasting, cluster })
+  })
+  afterAll(() => bed.stop())
+
+  test('a change of key that makes nothing stale is red; KMS off and on again is the way out', async () => {
+    const before = await revisions(bed)
+    const keyId = await bed.addKeyVersion()
+    const [old = ''] = bed.keyIds()
+    const result = await bed.run('rotate')
+    const report = expectRed(result, 'kms-v1-never-stale')
+    expect(report).toMatchObject({ changed: true, proved: false })
+    expect(lastProof(report.proofs).counts).toMatchObject({ reEncrypted: 0, alreadyCurrent: lasting.length })
+    expect(report.keys).toContainEqual(expect.objectContaining({ keyId: old, state: 'keep' }))
+    expect(result.summary).toContain('or `disable` and then `enable`')
+    expect(await revisions(bed)).toEqual(before)
+
+    expectGreen(await bed.run('disable'))
+    await expectStored(bed, lasting, 'identity')
+    expectGreen(await bed.run('enable', { 'key-id': keyId }))
+    // What is in no memory any more, and not under the new key, could not be read.
+    const [first] = bed.vault.versions('etcd')
+    if (first !== undefined) first.enabled = false
+    await bed.controlPlane.roll(bed.cluster.encryption)
+    expect(await compareContents(bed.controlPlane, lasting)).toEqual([])
+    expect(new Set((await bed.controlPlane.storedSecrets()).map(({ provider }) => provider))).toEqual(
+      new Set(['k8s:enc:kms:v1:azurekms0'])
+    )
   })
 })

@@ -62,8 +62,7 @@ function kindsOf(objects: ReturnType<typeof objectsIn>): ReturnType<typeof objec
   return [...new Map(kinds).values()]
 }
 
-const OPTIONAL =
-  /^\/(run|error|before|after|plan)$|\/evidence\/(reason|live)$|\/keys\/\d+\/last(Status|Read|Write)At$/
+const OPTIONAL = /^\/(run|error|before|after|plan)$|\/evidence\/(reason|live)$|\/keys\/\d+\/last(Status|Read|Write)At$/
 
 test.each([
   ['a failed run', failedOnSecrets(1)],

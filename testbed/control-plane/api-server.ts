@@ -11,6 +11,8 @@ export interface ApiServerSettings {
   readonly directory: string
   readonly etcdEndpoint: string
   readonly kmsV1: boolean
+  /** At which share of requests over HTTP/2 a client is told to connect anew (GOAWAY): at most 0.02. */
+  readonly goawayChance: number
   readonly admin: AdminCredential
 }
 
@@ -125,6 +127,7 @@ function flags(port: number, settings: ApiServerSettings, encryptionConfiguratio
     `--tls-private-key-file=${file('servingKey')}`,
     `--etcd-servers=${settings.etcdEndpoint}`,
     `--encryption-provider-config=${encryptionConfiguration}`,
+    `--goaway-chance=${settings.goawayChance}`,
     `--client-ca-file=${file('clientAuthority')}`,
     `--authentication-token-webhook-config-file=${file('tokenWebhook')}`,
     '--authentication-token-webhook-version=v1',

@@ -33,8 +33,13 @@ export interface RealControlPlane extends ControlPlane {
   holdBack(count: number): HeldBack
 }
 
+export interface RealControlPlaneOptions extends ControlPlaneOptions {
+  /** As `--goaway-chance` of the API servers; none unless told. */
+  readonly goawayChance?: number | undefined
+}
+
 /** etcd, kube-apiservers and KMS plugins on this machine, behind one address. */
-export async function startRealControlPlane(options: ControlPlaneOptions): Promise<RealControlPlane> {
+export async function startRealControlPlane(options: RealControlPlaneOptions): Promise<RealControlPlane> {
   const binaries = await findBinaries()
   const started: (() => Promise<void> | void)[] = []
 
@@ -70,6 +75,7 @@ export async function startRealControlPlane(options: ControlPlaneOptions): Promi
         directory,
         etcdEndpoint: etcd.endpoint,
         kmsV1: options.kmsV1 ?? false,
+        goawayChance: options.goawayChance ?? 0,
         admin: adminCredential
       },
       count: options.apiServers ?? 1,

@@ -20,7 +20,8 @@ import { measureUsage, serve, type Usage } from '../worker.ts'
 export type ActionHandlers = typeof handlers
 
 // As src/index.ts does.
-setFlagsFromString('--optimize-for-size')
+setFlagsFromString('--semi-space-growth-factor=1')
+setFlagsFromString('--heap-growing-percent=20')
 
 const handlers = {
   /** One walk over every Secret. */

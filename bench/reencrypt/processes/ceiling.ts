@@ -7,7 +7,7 @@ import { measureUsage, serve, type Usage } from '../worker.ts'
 /** A client that knows all names beforehand and only counts answers: what the API server can do at all. */
 export type CeilingHandlers = typeof handlers
 
-const CONNECTIONS = Number(process.env['CONN'] ?? 4)
+const CONNECTIONS = 4
 
 /** What the action sends. */
 const HEADERS = {
