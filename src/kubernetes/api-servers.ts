@@ -3,14 +3,14 @@ import { gunzipSync } from 'node:zlib'
 
 import { isJsonObject, type JsonObject } from '../model/json.ts'
 import type { SecretVersion } from '../model/secrets.ts'
-import { jsonOf, textOf } from './api.ts'
+import { Api, jsonOf, textOf } from './api.ts'
 import type { Clock } from './clock.ts'
 import type { KubernetesEndpoint } from './connection.ts'
 import { readEncryptionMetrics, type EncryptionMetrics } from './metrics.ts'
 import type { Pace } from './pace.ts'
-import { emptyPatch, pathOf, versionOf } from './reencryption.ts'
+import { emptyPatch, patchAt, pathOf, versionOf, wasOvertaken } from './reencryption.ts'
 import { isRetryable, Retries, type Failure } from './retry.ts'
-import { Transport, TransportError, type HttpAnswer, type HttpRequest } from './transport.ts'
+import { TOO_LARGE, Transport, TransportError, type HttpAnswer, type HttpRequest } from './transport.ts'
 
 export interface LookOptions {
   readonly endpoint: KubernetesEndpoint
@@ -18,6 +18,10 @@ export interface LookOptions {
   readonly clock: Clock
   /** Secrets that every API server is asked to patch, and what their versions should be. */
   readonly probes: readonly SecretVersion[]
+  /** Whether somebody may have written the probes since, so that their versions are to be asked for first. */
+  readonly refreshProbes: boolean
+  /** False: it is known already that nothing can be read there. */
+  readonly askMetrics: boolean
   /** Requests under way at once, at most. */
   readonly maxConcurrency?: number | undefined
   readonly pace?: Pace | undefined
@@ -31,8 +35,6 @@ export interface Look {
   readonly sightings: readonly Sighting[] | 'forbidden' | 'unreadable'
   /** Ids of the API servers whose Leases were renewed just now; undefined where Leases can't be read. */
   readonly live: ReadonlySet<string> | undefined
-  /** The probes as the last API server left them. */
-  readonly probes: readonly SecretVersion[]
   /** Whether any probe was left alone by all of them; undefined where there was none to ask for. */
   readonly agreed: boolean | undefined
 }
@@ -49,10 +51,10 @@ const CONNECTIONS = 12
 const WAVE = 4
 
 /** How long one API server is asked, in milliseconds. */
-const PATIENCE = 30_000
+const PATIENCE = 15_000
 
 /** An API server renews its Lease every 10 s. Source: k8s.io/kubernetes/pkg/controlplane/apiserver */
-const LEASE_RENEWED_WITHIN = 12_000
+const LEASE_RENEWED_WITHIN = 15_000
 const LEASES: HttpRequest = {
   method: 'GET',
   path: '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases?labelSelector=apiserver.kubernetes.io/identity%3Dkube-apiserver',
@@ -72,7 +74,8 @@ const LARGEST_METRICS = 256 << 20
  * asked to patch the probes, which only one that writes otherwise than the others does, and then for its metrics.
  * Rejects with the signal's reason. What does not answer is left out.
  */
-export async function lookAtApiServers(options: LookOptions): Promise<Look> {
+export async function lookAtApiServers(request: LookOptions): Promise<Look> {
+  const options = request.refreshProbes ? { ...request, probes: await versionsOf(request) } : request
   const meetings: Meeting[] = []
   let live: ReadonlySet<string> | undefined
   while (meetings.length < CONNECTIONS) {
@@ -91,33 +94,50 @@ export async function lookAtApiServers(options: LookOptions): Promise<Look> {
     connections: answered.length,
     sightings,
     live: typeof sightings === 'string' || sightings.some(({ metrics }) => isHash(metrics.id)) ? live : undefined,
-    ...compareProbes(options.probes, answered)
+    agreed: request.probes.length === 0 ? undefined : agreeOn(options.probes, answered)
   }
+}
+
+/** Probes that do not answer are left out. */
+async function versionsOf({ endpoint, signal, clock, pace, probes }: LookOptions): Promise<readonly SecretVersion[]> {
+  const api = new Api({ endpoint, signal, clock, pace, connections: 1, patience: PATIENCE })
+  const found: SecretVersion[] = []
+  try {
+    for (const probe of probes) {
+      const resourceVersion = versionOf(await api.attempt(emptyPatch(pathOf(probe), '&dryRun=All')))
+      if (resourceVersion !== undefined) found.push({ ...probe, resourceVersion })
+    }
+  } finally {
+    api.close()
+  }
+  return found
 }
 
 /** What one connection came to. */
 interface Meeting {
   readonly answered: boolean
-  readonly probes: readonly (string | undefined)[]
+  readonly probes: readonly Probed[]
+  /** Whether an earlier connection in its place broke, on which something may have been written. */
+  readonly retried: boolean
   readonly sighting: Sighting | 'forbidden' | 'unreadable' | undefined
   readonly leases: ReadonlySet<string> | undefined
 }
 
-const NOBODY: Meeting = { answered: false, probes: [], sighting: undefined, leases: undefined }
+const NOBODY: Meeting = { answered: false, probes: [], retried: true, sighting: undefined, leases: undefined }
 
 async function meet(options: LookOptions, askLeases: boolean): Promise<Meeting> {
   const { endpoint, signal, clock } = options
   const retries = new Retries(clock, PATIENCE)
-  for (;;) {
+  for (let retried = false; ; retried = true) {
     const transport = new Transport({ endpoint, signal, connections: 1, timeout: PATIENCE })
     try {
       const { meeting, failure } = await interview(transport, options, askLeases)
       // On another connection it may have been another API server.
       const broken = transport.opened > 1 ? new TransportError('ECONNRESET') : failure
-      if (broken === undefined) return meeting
+      if (broken === undefined) return { ...meeting, retried }
       if (!(broken instanceof TransportError) && broken.status === 401) endpoint.rejectCredential()
       const delay = retries.next(broken)
-      if (delay === undefined) return transport.opened > 1 ? NOBODY : meeting
+      if (delay === undefined) return transport.opened > 1 ? NOBODY : { ...meeting, retried: true }
       await clock.sleep(delay, signal)
     } finally {
       transport.close()
@@ -128,7 +148,7 @@ async function meet(options: LookOptions, askLeases: boolean): Promise<Meeting> 
 /** What came of it, and for which failure it is worth to try all of it again. */
 async function interview(
   transport: Transport,
-  { probes, pace, signal }: LookOptions,
+  { probes, askMetrics, pace, signal }: LookOptions,
   askLeases: boolean
 ): Promise<{ readonly meeting: Meeting; readonly failure: Failure | undefined }> {
   const answers: Failure[] = []
@@ -141,19 +161,35 @@ async function interview(
     answers.push(answer)
     return answer
   }
-  const versions: (string | undefined)[] = []
-  for (const probe of probes) versions.push(versionOf(await ask(emptyPatch(pathOf(probe)))))
-  const sighting = readSighting(await ask(METRICS))
+  const found: Probed[] = []
+  for (const probe of probes) {
+    found.push(readProbe(probe, await ask(patchAt(pathOf(probe), probe.resourceVersion))))
+  }
+  const sighting = askMetrics ? readSighting(await ask(METRICS)) : 'unreadable'
   const leases = askLeases ? readLeases(await ask(LEASES)) : undefined
   return {
-    meeting: { answered: !answers.every(mayPass), probes: versions, sighting, leases },
+    meeting: { answered: !answers.every(mayPass), probes: found, retried: false, sighting, leases },
     failure: answers.find(mayPass)
   }
 }
 
+/**
+ * How an API server left a probe. `alone`: as it was. `written`: it wrote it otherwise. `overtaken`: somebody else had written
+ * it before. `unknown`: it could not be asked for.
+ */
+type Probed =
+  { readonly kind: 'alone' | 'written'; readonly resourceVersion: string } | { readonly kind: 'overtaken' | 'unknown' }
+
+function readProbe(probe: SecretVersion, answer: Failure): Probed {
+  const resourceVersion = versionOf(answer)
+  if (resourceVersion === undefined) return { kind: wasOvertaken(answer) ? 'overtaken' : 'unknown' }
+  return { kind: resourceVersion === probe.resourceVersion ? 'alone' : 'written', resourceVersion }
+}
+
 /** A 500 may be of the one thing that was asked for, and then it stays. */
 function mayPass(answer: Failure): boolean {
-  return answer instanceof TransportError || (isRetryable(answer.status) && answer.status !== 500)
+  if (answer instanceof TransportError) return answer.code !== TOO_LARGE
+  return isRetryable(answer.status) && answer.status !== 500
 }
 
 function readSighting(answer: Failure): Sighting | 'forbidden' | 'unreadable' {
@@ -216,19 +252,14 @@ function sightingsOf(meetings: readonly Meeting[]): Look['sightings'] {
   return byId.size === 0 ? refusal : [...byId.values()]
 }
 
-function compareProbes(
-  probes: readonly SecretVersion[],
-  meetings: readonly Meeting[]
-): Pick<Look, 'probes' | 'agreed'> {
-  const left: SecretVersion[] = []
-  let agreed: boolean | undefined
-  probes.forEach((probe, i) => {
-    const versions = meetings.map((meeting) => meeting.probes[i]).filter((version) => version !== undefined)
-    const resourceVersion = versions.at(-1)
-    if (resourceVersion === undefined) return
-    left.push({ ...probe, resourceVersion })
-    const same = versions.length === meetings.length && versions.every((version) => version === probe.resourceVersion)
-    agreed = (agreed ?? false) || same
-  })
-  return { probes: left, agreed }
+/**
+ * One API server that writes a probe otherwise than the others left it is enough. What somebody else has written says nothing,
+ * unless it may have been an API server on a connection that broke.
+ */
+function agreeOn(probes: readonly SecretVersion[], meetings: readonly Meeting[]): boolean | undefined {
+  const found = meetings.flatMap((meeting) => meeting.probes)
+  if (found.every(({ kind }) => kind === 'unknown')) return undefined
+  if (found.some(({ kind }) => kind === 'written')) return false
+  if (found.some(({ kind }) => kind === 'overtaken') && meetings.some(({ retried }) => retried)) return false
+  return probes.some((_, i) => meetings.every((meeting) => meeting.probes[i]?.kind === 'alone'))
 }

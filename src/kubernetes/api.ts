@@ -45,6 +45,7 @@ export class Api {
   readonly #pace: Pace | undefined
   readonly #clock: Clock
   #answeredAt: number
+  #lastPatch: HttpRequest | undefined
 
   constructor({ endpoint, signal, connections = 4, patience = PATIENCE, pace, clock = SYSTEM_CLOCK }: ApiOptions) {
     this.#endpoint = endpoint
@@ -82,6 +83,7 @@ export class Api {
       const result = await this.#once(request)
       if (!(result instanceof TransportError) && !isRetryable(result.status)) {
         this.#answeredAt = this.#clock.now()
+        if (request.method === 'PATCH') this.#lastPatch = request
         observer?.onAnswer(this.#answeredAt - sent)
         return result
       }
@@ -94,9 +96,14 @@ export class Api {
     }
   }
 
-  /** Whether no request at all was answered for as long as one is tried. */
-  get silent(): boolean {
-    return this.#clock.now() - this.#answeredAt >= this.#patience
+  /** False when no request at all was answered for as long as one is tried, nor is the last patch that was answered now. */
+  async responds(): Promise<boolean> {
+    if (this.#clock.now() - this.#answeredAt < this.#patience) return true
+    if (this.#lastPatch === undefined) return false
+    const answer = await this.#once(this.#lastPatch)
+    if (answer instanceof TransportError || isRetryable(answer.status)) return false
+    this.#answeredAt = this.#clock.now()
+    return true
   }
 
   close(): void {

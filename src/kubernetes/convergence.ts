@@ -45,7 +45,7 @@ export class Convergence {
   readonly #options: ConvergenceOptions
   /** `key_id_hash` of the key that Secrets are to be written under. */
   readonly #wanted: string | undefined
-  #look: Look = { connections: 0, sightings: 'unreadable', live: undefined, probes: [], agreed: undefined }
+  #look: Look = { connections: 0, sightings: 'unreadable', live: undefined, agreed: undefined }
   #servers: readonly ApiServer[] = []
   #waitedMs = 0
   #looksWithUnseen = 0
@@ -73,9 +73,9 @@ export class Convergence {
     const { clock, signal, log, behindMs = BEHIND_MS } = this.#options
     let state: 'settled' | 'waited' = 'settled'
     let said = ''
-    for (let from = since, asked = probes; ;) {
+    for (let from = since, refreshProbes = false; ; refreshProbes = true) {
       const lookedAt = clock.now()
-      await this.#lookAgain(asked, from)
+      await this.#lookAgain(probes, refreshProbes, from)
       const obstacle = this.#obstacle()
       const reason = obstacle ?? this.#unseen()
       if (reason === undefined) return state
@@ -88,7 +88,6 @@ export class Convergence {
       if (obstacle === undefined) continue
       state = 'waited'
       from = lookedAt
-      asked = this.#look.probes
     }
   }
 
@@ -143,9 +142,11 @@ export class Convergence {
     return this.#servers.filter(({ state }) => state === 'behind')
   }
 
-  async #lookAgain(probes: readonly SecretVersion[], since: number): Promise<void> {
+  async #lookAgain(probes: readonly SecretVersion[], refreshProbes: boolean, since: number): Promise<void> {
     const { endpoint, signal, clock, maxConcurrency, pace } = this.#options
-    this.#look = await lookAtApiServers({ endpoint, signal, clock, maxConcurrency, pace, probes })
+    const askMetrics = this.#look.connections === 0 || this.#look.sightings !== 'unreadable'
+    const options = { endpoint, signal, clock, maxConcurrency, pace, probes, refreshProbes, askMetrics }
+    this.#look = await lookAtApiServers(options)
     const { sightings } = this.#look
     const elapsed = clock.now() - since
     this.#servers =

@@ -92,6 +92,9 @@ async function* pages(
     last = names.at(-1) ?? last
     yield { ...page, names }
     if (page.continueToken === '') return
+    if (page.continueToken === continueToken) {
+      throw new ActionError(LISTING_FAILED, `The API server gave the same page twice when asked to ${doing}.`)
+    }
     continueToken = page.continueToken
   }
 }

@@ -91,23 +91,33 @@ async function reencrypt(walk: Walk, page: SecretPage, name: string): Promise<Se
   const { namespace } = page
   const secret = { namespace, name }
   const path = pathOf(secret)
+  // A patch whose answer was lost may have been carried out.
+  const lost = { any: false }
+  const observer: AttemptObserver = {
+    onAnswer: (latency) => walk.observer.onAnswer(latency),
+    onFailure(failure) {
+      lost.any = true
+      walk.observer.onFailure(failure)
+    }
+  }
   for (let overtakings = 0; ; overtakings++) {
     let before = page.resourceVersion
     if (walk.exact) {
       const found = await walk.api.attempt(emptyPatch(path, '&dryRun=All'), walk.observer)
       const version = versionOf(found)
-      if (version === undefined) return outcomeWithoutVersion(walk, found, secret)
+      if (version === undefined) return await outcomeWithoutVersion(walk, found, secret)
       before = version
     }
     const request = walk.exact ? patchAt(path, before) : emptyPatch(path)
-    const result = await walk.api.attempt(request, walk.observer)
+    const result = await walk.api.attempt(request, observer)
     const resourceVersion = versionOf(result)
     if (resourceVersion !== undefined) {
-      const kind = isNewer(resourceVersion, before) ? 're-encrypted' : 'already-current'
+      const written = isNewer(resourceVersion, before) || (overtakings > 0 && lost.any)
+      const kind = written ? 're-encrypted' : 'already-current'
       return { kind, namespace, name, resourceVersion }
     }
     if (!(walk.exact && wasOvertaken(result) && overtakings < MOST_OVERTAKINGS)) {
-      return outcomeWithoutVersion(walk, result, secret)
+      return await outcomeWithoutVersion(walk, result, secret)
     }
   }
 }
@@ -127,13 +137,13 @@ const PARAMETERS = `${WITHOUT_OBJECTS}&fieldManager=aks-kms-etcd-encryption`
  * The same, if the Secret is at this version. A resourceVersion in a merge patch would not do: where nothing else differs,
  * kube-apiserver 1.36 does not compare it.
  */
-function patchAt(path: string, resourceVersion: string): HttpRequest {
+export function patchAt(path: string, resourceVersion: string): HttpRequest {
   const test = [{ op: 'test', path: '/metadata/resourceVersion', value: resourceVersion }]
   return { method: 'PATCH', path: `${path}?${PARAMETERS}`, headers: JSON_PATCH, body: JSON.stringify(test) }
 }
 
 /** A test that does not hold is a 422 like an invalid object, but without causes. */
-function wasOvertaken(result: Failure): boolean {
+export function wasOvertaken(result: Failure): boolean {
   return !(result instanceof TransportError) && result.status === 422 && causesOf(statusOf(result).details) === ''
 }
 
@@ -142,20 +152,25 @@ export function versionOf(result: Failure): string | undefined {
   return result instanceof TransportError || result.status !== 200 ? undefined : readResourceVersion(result)
 }
 
-function outcomeWithoutVersion(
+async function outcomeWithoutVersion(
   { api }: Walk,
   result: Failure,
   { namespace, name }: Pick<SecretVersion, 'namespace' | 'name'>
-): SecretOutcome {
-  if (!(result instanceof TransportError) && result.status === 404) return { kind: 'gone', namespace }
-  throwIfWhole(api, result, namespace)
+): Promise<SecretOutcome> {
+  if (isGone(result)) return { kind: 'gone', namespace }
+  await throwIfWhole(api, result, namespace)
   return { kind: 'failed', namespace, name, ...classify(result) }
 }
 
+/** In the API server's own words: a proxy's 404 says nothing of a Secret. */
+function isGone(result: Failure): boolean {
+  return !(result instanceof TransportError) && result.status === 404 && statusOf(result).reason === 'NotFound'
+}
+
 /** What stands in the way of every Secret is not the failure of one. */
-function throwIfWhole(api: Api, result: Failure, namespace: string): void {
+async function throwIfWhole(api: Api, result: Failure, namespace: string): Promise<void> {
   if (result instanceof TransportError) {
-    if (isLasting(result.code) || api.silent) throw api.unreachable(result)
+    if (isLasting(result.code) || !(await api.responds())) throw api.unreachable(result)
     return
   }
   if (result.status === 401) throw api.unauthorized(result)
@@ -163,7 +178,7 @@ function throwIfWhole(api: Api, result: Failure, namespace: string): void {
   if (result.status === 403 && statusOf(result).message.includes('cannot patch resource "secrets"')) {
     throw new ActionError('secrets-forbidden', refusalOf(`patch a Secret of namespace ${namespace}`, result))
   }
-  if (isRetryable(result.status) && api.silent) throw api.unreachable(result)
+  if (isRetryable(result.status) && !(await api.responds())) throw api.unreachable(result)
 }
 
 /** Words of a 500 that speak of something that comes back: etcd, a webhook or the KMS plugin. */
@@ -179,6 +194,7 @@ function classify(result: HttpAnswer | TransportError): {
   const { reason, message, details } = statusOf(result)
   const passing =
     status === 200 ||
+    status === 404 ||
     status === 409 ||
     wasOvertaken(result) ||
     (isRetryable(status) && (status !== 500 || reason === 'ServerTimeout' || PASSING.test(message)))

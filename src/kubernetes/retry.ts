@@ -51,7 +51,13 @@ function mostRetries(failure: Failure): number {
 
 /** Certificates that don't fit, unknown hosts, proxies that refuse. */
 export function isLasting(code: string): boolean {
-  return isCertificateProblem(code) || code === 'ENOTFOUND' || code === 'NOT_HTTP2' || code === 'PROXY_REFUSED'
+  return (
+    isCertificateProblem(code) ||
+    code === 'ENOTFOUND' ||
+    code === 'NOT_HTTP2' ||
+    code === 'PROXY_REFUSED' ||
+    code === 'EMSGSIZE'
+  )
 }
 
 /** Source: nodejs.org/api/tls.html#x509-certificate-error-codes */

@@ -48,9 +48,9 @@ export interface TransportOptions {
 }
 
 /** The answer has more bytes than anything that is asked for. */
-const TOO_LARGE = 'EMSGSIZE'
-/** An API server's metrics have some megabytes, and are the most that is ever asked for. */
-const MOST_BYTES = 64 << 20
+export const TOO_LARGE = 'EMSGSIZE'
+/** An API server's metrics have some megabytes when they are packed, and are the most that is ever asked for. */
+const MOST_BYTES = 16 << 20
 
 const CONNECT_TIMEOUT = 15_000
 const STREAM_WINDOW = 1 << 20

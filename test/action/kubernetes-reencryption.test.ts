@@ -230,6 +230,11 @@ describe('a walk', () => {
       },
       { when: (request) => isPatch(request) && request.namespace === 'first' }
     )
+    // So that not all of it is patched before it goes.
+    cluster.controlPlane.faults.inject(
+      { kind: 'delay', milliseconds: 50 },
+      { when: (request) => isPatch(request) && request.namespace === 'second', times: Infinity }
+    )
     const outcomes = await walk()
     expect(count(outcomes.filter(({ namespace }) => namespace === 'first'))).toMatchObject({
       total: 100,
@@ -358,7 +363,7 @@ describe('lasting failures', () => {
   })
 
   test('that all share end the walk', async () => {
-    await start(secretsOf({ one: 60 }))
+    await start(secretsOf({ one: 300 }))
     cluster.controlPlane.faults.inject(
       { kind: 'reset', carriedOut: false },
       { when: isPatch, after: 30, times: Infinity }
