@@ -49,11 +49,14 @@ describe('runs against three API servers', () => {
         if (line.startsWith(waits)) resolve(undefined)
       }
     })
-    await Promise.race([waiting, running])
-    // It looks again every 5 s.
-    const ended = await Promise.race([running, sleep(6_000)])
-    expect(ended?.log).toBeUndefined()
-    await lagging.catchUp()
+    try {
+      await Promise.race([waiting, running])
+      // It looks again every 5 s.
+      const ended = await Promise.race([running, sleep(6_000)])
+      expect(ended?.log).toBeUndefined()
+    } finally {
+      await lagging.catchUp()
+    }
     const report = expectGreen(await running)
     const { basis, live, servers, waitedMs } = lastEvidence(report)
     expect({ basis, live, states: servers.map(({ state }) => state) }).toEqual({
