@@ -20,9 +20,9 @@ import { secretsOf } from '../fixtures/embedded-cluster.ts'
 import { meterLoad } from '../fixtures/load-meter.ts'
 import { ownEtcd, storedUnder } from '../fixtures/real-cluster.ts'
 
-const MANY = 2_000
-/** Of two passes with four connections each, a look at the API servers with four, and two more. */
-const CONNECTIONS_OF_A_RUN = 14
+const MANY = 1_600
+/** Of a pass and a look at the API servers with four each, and of record and lock. */
+const CONNECTIONS_OF_A_RUN = 10
 const WRITE_EVERY_MS = 100
 const CLUSTER = /managedClusters\/[^/]+$/
 const NOBODY: SecretCounts = { total: 0, reEncrypted: 0, alreadyCurrent: 0, gone: 0, failed: 0, failedForGood: 0 }
@@ -145,16 +145,16 @@ const APPLIED = 'kubectl.kubernetes.io/last-applied-configuration'
 const secretPath = ({ namespace, name }: Pick<SeedSecret, 'namespace' | 'name'>): string =>
   `/api/v1/namespaces/${namespace}/secrets/${name}`
 
-describe('two thousand Secrets in one namespace, and some in others', () => {
+describe('pages of Secrets in one namespace, and some in others', () => {
   const lasting = [...demoSecrets({ secrets: 40, namespaces: 5 }), ...secretsOf({ many: MANY })]
   let bed: RealBed
 
   beforeAll(async () => {
-    bed = await startRealBed({ kms: true, timeScale: 0.001, secrets: lasting })
+    bed = await startRealBed({ kms: true, timeScale: 0.001, goawayChance: 0.02, secrets: lasting })
   })
   afterAll(() => bed.stop())
 
-  test('every Secret that is listed comes to one end, while namespaces and Secrets come and go', async () => {
+  test('every Secret that is listed comes to one end, while namespaces and Secrets come and go, at the rate that is permitted', async () => {
     const { controlPlane } = bed
     const vanishing = secretsOf({ vanishing: 120 })
     const appearing = secretsOf({ appearing: 7 })
@@ -163,18 +163,22 @@ describe('two thousand Secrets in one namespace, and some in others', () => {
     await controlPlane.seed([...vanishing, ...deleted])
     const keyId = await changeKey(bed)
 
-    const run = startRun(bed, 'enable', { 'key-id': keyId, 'max-requests-per-second': '500' })
-    // The lists of the next namespaces are there by now, and the last pages of this one are not.
-    await untilUnder(bed, keyId, 150)
-    await run.whileItStandsStill(async () => {
-      for (const secret of [...vanishing, ...deleted]) await controlPlane.request('DELETE', secretPath(secret))
-      await controlPlane.request('DELETE', '/api/v1/namespaces/vanishing')
-      const empty = { metadata: { name: 'vanishing' }, spec: { finalizers: [] } }
-      await controlPlane.request('PUT', '/api/v1/namespaces/vanishing/finalize', empty)
-      await controlPlane.seed([...appearing, created])
+    const inputs = { 'key-id': keyId, 'max-requests-per-second': '400' }
+    const { result, load } = await meterLoad(controlPlane, async () => {
+      const run = startRun(bed, 'enable', inputs)
+      // The lists of the next namespaces are there by now, and the last pages of this one are not.
+      await untilUnder(bed, keyId, 150)
+      await run.whileItStandsStill(async () => {
+        for (const secret of [...vanishing, ...deleted]) await controlPlane.request('DELETE', secretPath(secret))
+        await controlPlane.request('DELETE', '/api/v1/namespaces/vanishing')
+        const empty = { metadata: { name: 'vanishing' }, spec: { finalizers: [] } }
+        await controlPlane.request('PUT', '/api/v1/namespaces/vanishing/finalize', empty)
+        await controlPlane.seed([...appearing, created])
+      })
+      return await run.result
     })
 
-    const proof = lastProof(expectGreen(await run.result).proofs)
+    const proof = lastProof(expectGreen(result).proofs)
     expect(proof.passes.map(({ counts }) => counts)).toEqual([
       {
         ...NOBODY,
@@ -192,6 +196,8 @@ describe('two thousand Secrets in one namespace, and some in others', () => {
     })
     expect(proof.namespaces).toContainEqual({ namespace: 'vanishing', counts: { ...NOBODY, total: 120, gone: 120 } })
     await expectStored(bed, [...lasting, ...appearing, created], keyId)
+    expect(load.mostPatchesPerSecond).toBeGreaterThan(200)
+    expect(load.mostPatchesPerSecond).toBeLessThan(440)
     for (const secret of [...appearing, created]) await controlPlane.request('DELETE', secretPath(secret))
   })
 
@@ -218,33 +224,32 @@ describe('two thousand Secrets in one namespace, and some in others', () => {
     expect(expired).toMatchObject([{ labels: { verb: 'LIST' }, value: 1 }])
   })
 
-  test('run again, all are already current, and nothing is written', async () => {
+  test('run again, all are already current, over connections that the API server gives up all the time, and nothing is written', async () => {
+    const { controlPlane, cluster } = bed
     const before = await revisions(bed)
-    const proof = lastProof(expectGreen(await bed.run('enable', { 'key-id': bed.keyIds().at(-1) ?? '' })).proofs)
-    expect(proof.passes.map(({ counts }) => counts)).toEqual([
-      { ...NOBODY, total: lasting.length, alreadyCurrent: lasting.length }
-    ])
+    const proxy = await startDelayingProxy({ target: { port: Number(new URL(controlPlane.server).port) }, rttMs: 0 })
+    try {
+      cluster.attach({ ...controlPlane, server: `https://127.0.0.1:${proxy.port}` })
+      const proof = lastProof(expectGreen(await bed.run('enable', { 'key-id': bed.keyIds().at(-1) ?? '' })).proofs)
+      expect(proof.passes.map(({ counts }) => counts)).toEqual([
+        { ...NOBODY, total: lasting.length, alreadyCurrent: lasting.length }
+      ])
+      expect(proxy.connections).toBeGreaterThan(2 * CONNECTIONS_OF_A_RUN)
+    } finally {
+      cluster.attach(controlPlane)
+      await proxy.stop()
+    }
     expect(await revisions(bed)).toEqual(before)
-  })
-
-  test('max-requests-per-second holds', async () => {
-    const keyId = bed.keyIds().at(-1) ?? ''
-    const { mostPatchesPerSecond, patches } = await meterLoad(bed.controlPlane, async () => {
-      expectGreen(await bed.run('enable', { 'key-id': keyId, 'max-requests-per-second': '500' }))
-    })
-    expect(patches).toBeGreaterThanOrEqual(lasting.length)
-    expect(mostPatchesPerSecond).toBeGreaterThan(250)
-    expect(mostPatchesPerSecond).toBeLessThan(550)
   })
 
   test('max-concurrency holds', async () => {
     const prove = async (inputs: Inputs): Promise<number> => {
       const keyId = bed.keyIds().at(-1) ?? ''
-      const { mostWrites, patches } = await meterLoad(bed.controlPlane, async () => {
-        expectGreen(await bed.run('enable', { 'key-id': keyId, ...inputs }))
-      })
-      expect(patches).toBeGreaterThanOrEqual(lasting.length)
-      return mostWrites
+      const { result, load } = await meterLoad(bed.controlPlane, () =>
+        bed.run('enable', { 'key-id': keyId, ...inputs })
+      )
+      expectGreen(result)
+      return load.mostWrites
     }
     expect(await prove({})).toBeGreaterThan(3)
     expect(await prove({ 'max-concurrency': '3' })).toBeLessThanOrEqual(3)
@@ -283,33 +288,13 @@ describe('two thousand Secrets in one namespace, and some in others', () => {
 })
 
 describe('two API servers', () => {
-  const lasting = [...demoSecrets({ secrets: 40, namespaces: 5 }), ...secretsOf({ many: 600 })]
+  const lasting = [...demoSecrets({ secrets: 40, namespaces: 5 }), ...secretsOf({ many: 100 })]
   let bed: RealBed
 
   beforeAll(async () => {
-    bed = await startRealBed({ kms: true, timeScale: 0.001, apiServers: 2, goawayChance: 0.02, secrets: lasting })
+    bed = await startRealBed({ kms: true, timeScale: 0.001, apiServers: 2, secrets: lasting })
   })
   afterAll(() => bed.stop())
-
-  test('connections that the API servers give up all the time are made anew, and no Secret is missed', async () => {
-    const { controlPlane, cluster } = bed
-    const proxy = await startDelayingProxy({ target: { port: Number(new URL(controlPlane.server).port) }, rttMs: 0 })
-    try {
-      cluster.attach({ ...controlPlane, server: `https://127.0.0.1:${proxy.port}` })
-      const keyId = await changeKey(bed)
-      const proof = lastProof(expectGreen(await bed.run('enable', { 'key-id': keyId })).proofs)
-      const total = lasting.length
-      expect(proof.passes.map(({ counts }) => counts)).toEqual([
-        { ...NOBODY, total, reEncrypted: total },
-        { ...NOBODY, total, alreadyCurrent: total }
-      ])
-      await expectStored(bed, lasting, keyId)
-      expect(proxy.connections).toBeGreaterThan(CONNECTIONS_OF_A_RUN + 4)
-    } finally {
-      cluster.attach(controlPlane)
-      await proxy.stop()
-    }
-  })
 
   test('a Secret that is written all the time is not taken for stale for ever, and loses no write', async () => {
     const path = secretPath({ namespace: 'many', name: 'secret-00070' })
