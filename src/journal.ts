@@ -1,6 +1,6 @@
 import { clusterFromBody } from './azure/cluster-body.ts'
 import { toActionError, type ActionError } from './errors.ts'
-import type { Memory } from './memory.ts'
+import { isProved, type Memory } from './memory.ts'
 import type { Cluster } from './model/cluster.ts'
 import { clusterId } from './model/cluster.ts'
 import { finding, type Finding } from './model/finding.ts'
@@ -27,6 +27,7 @@ export class Journal {
   readonly #startedAt: number
   readonly #steps: StepReport[] = []
   #before: Cluster | undefined
+  #name: string
   #recordBefore: ClusterRecord | undefined
   #last: Observed | undefined
   #after: Cluster | undefined
@@ -36,6 +37,7 @@ export class Journal {
     this.#platform = platform
     this.#memory = memory
     this.#startedAt = platform.now()
+    this.#name = request.cluster === undefined ? '' : clusterId(request.cluster)
   }
 
   get plan(): Plan | undefined {
@@ -48,8 +50,9 @@ export class Journal {
 
   saw(observed: Observed): void {
     this.#before ??= observed.cluster
+    this.#name = this.#before?.id ?? observed.apiServer ?? this.#name
     // The record is not read while the cluster is changing.
-    if (observed.cluster.phase !== 'changing') this.#recordBefore ??= observed.record
+    if (observed.cluster?.phase !== 'changing') this.#recordBefore ??= observed.record
     this.#last = observed
     this.#after = observed.cluster
   }
@@ -88,11 +91,11 @@ export class Journal {
   async failed(error: ActionError): Promise<RunReport> {
     if (error.code === 'internal-error' && error.cause instanceof Error)
       this.#platform.log.info(error.cause.stack ?? '')
-    if (this.#last !== undefined) {
+    if (this.#last?.cluster !== undefined) {
       try {
         const limit = error.code === 'cancelled' ? LAST_LOOK_WHEN_CANCELLED_MS : LAST_LOOK_MS
-        const look = this.#platform.clusters.read(AbortSignal.timeout(limit))
-        this.#after = clusterFromBody((await look).body, undefined)
+        const look = await this.#platform.clusters?.read(AbortSignal.timeout(limit))
+        if (look !== undefined) this.#after = clusterFromBody(look.body, undefined)
       } catch (lookError) {
         this.#platform.log.debug(`The cluster could not be read at the end: ${toActionError(lookError).message}`)
       }
@@ -107,15 +110,15 @@ export class Journal {
     findings: readonly Finding[] = [],
     error?: RunReport['error']
   ): RunReport {
-    const { operation, dryRun, cluster } = this.#request
-    const { provedProfile, proofs } = this.#memory
+    const { operation, dryRun } = this.#request
+    const { proofs } = this.#memory
     const [before, after] = [this.#before, this.#after]
-    const proved = after?.phase === 'ready' && provedProfile !== undefined && sameKmsProfile(provedProfile, after.kms)
+    const proved = isProved(this.#memory, after)
     return {
       schemaVersion: 1,
       operation,
       dryRun,
-      cluster: before?.id ?? clusterId(cluster),
+      cluster: this.#name,
       run: this.#platform.run,
       startedAt: new Date(this.#startedAt).toISOString(),
       durationMs: this.#platform.now() - this.#startedAt,

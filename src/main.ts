@@ -2,6 +2,7 @@ import { ActionError, ClusterChangedError, toActionError } from './errors.ts'
 import { Journal } from './journal.ts'
 import type { Lock } from './kubernetes/lock.ts'
 import { emptyMemory } from './memory.ts'
+import type { ClusterRecord } from './model/goal.ts'
 import type { RunReport } from './model/report.ts'
 import type { Step } from './model/step.ts'
 import { observe } from './observe.ts'
@@ -33,6 +34,7 @@ export async function run(request: Request, platform: Platform): Promise<RunRepo
       journal.saw(observed)
       const decision = decide(request, observed)
       const waiting = decision.kind === 'step' && decision.step.kind === 'wait-for-cluster'
+      const needsLock = decision.kind === 'step' && bind(decision.step).needsLock
       if (journal.plan === undefined && !waiting) journal.planned(makePlan(request, observed))
       if (decision.kind === 'refused') return journal.refused(decision.findings)
       if (request.dryRun && !waiting) return journal.onlyPlanned()
@@ -40,7 +42,7 @@ export async function run(request: Request, platform: Platform): Promise<RunRepo
         if (lock !== undefined) await closeRecord(platform, observed.record)
         return journal.done(decision.sentence, decision.findings)
       }
-      if (lock === undefined && !waiting) {
+      if (lock === undefined && needsLock) {
         lock = await log.group('Take the lock on the cluster', async () => (await platform.kubernetes()).lock.acquire())
         continue
       }
@@ -49,7 +51,6 @@ export async function run(request: Request, platform: Platform): Promise<RunRepo
         ...platform,
         observed,
         cluster: observation.cluster,
-        kubernetes: await platform.kubernetes(),
         memory,
         timeout: request.timeout,
         signal: lock === undefined ? platform.signal : AbortSignal.any([platform.signal, lock.lost])
@@ -115,9 +116,6 @@ async function salvage(context: StepContext, journal: Journal): Promise<void> {
 }
 
 /** The goal is reached: the record keeps what was proved, and nothing is under way any more. */
-async function closeRecord(
-  platform: Platform,
-  record: Parameters<StepContext['kubernetes']['record']['write']>[0]
-): Promise<void> {
+async function closeRecord(platform: Platform, record: ClusterRecord): Promise<void> {
   if (record.goal !== undefined) await (await platform.kubernetes()).record.write({ ...record, goal: undefined })
 }

@@ -1,12 +1,13 @@
 import type { KeyChange } from './model/api-servers.ts'
 import type { Goal } from './model/goal.ts'
-import type { KmsProfile } from './model/kms-profile.ts'
+import type { Cluster } from './model/cluster.ts'
+import { sameKmsProfile, type KmsProfile } from './model/kms-profile.ts'
 import type { ProofReport } from './model/report.ts'
 
 /** What only this run knows, from step to step. All of it may be lost: the next run finds out anew. */
 export interface Memory {
-  /** The profile that this run's own passes last proved every Secret under. */
-  provedProfile: KmsProfile | undefined
+  /** What this run's own passes last proved every Secret under; the profile is undefined where Azure knows no cluster. */
+  proved: { readonly under: KmsProfile | undefined } | undefined
   /** Of this run's last change of key, as long as nothing is proved after it. */
   keyChange: KeyChange | undefined
   /** The goal that this run set itself. */
@@ -17,5 +18,12 @@ export interface Memory {
 }
 
 export function emptyMemory(): Memory {
-  return { provedProfile: undefined, keyChange: undefined, goal: undefined, madeKeyId: undefined, proofs: [] }
+  return { proved: undefined, keyChange: undefined, goal: undefined, madeKeyId: undefined, proofs: [] }
+}
+
+/** Whether every Secret is proved under what the cluster has now. One that Azure does not know has no other profile. */
+export function isProved({ proved }: Memory, cluster: Cluster | undefined): boolean {
+  if (proved === undefined) return false
+  if (cluster === undefined) return proved.under === undefined
+  return cluster.phase === 'ready' && proved.under !== undefined && sameKmsProfile(proved.under, cluster.kms)
 }

@@ -7,59 +7,72 @@ import { finding, type Finding } from './model/finding.ts'
 import { EMPTY_RECORD, type ClusterRecord } from './model/goal.ts'
 import { keyVersionFrom, type KeyVersion } from './model/key-id.ts'
 import { newestUsable, type KeyObservation } from './model/key.ts'
-import { keyIdOf, sameKmsProfile } from './model/kms-profile.ts'
+import { keyIdOf } from './model/kms-profile.ts'
 import { isRecorded } from './operations/reach.ts'
 import type { Observed } from './model/observed.ts'
-import type { Memory } from './memory.ts'
+import { isProved, type Memory } from './memory.ts'
 import type { Platform } from './platform.ts'
 import type { Request } from './request.ts'
 
 export interface Observation {
   readonly observed: Observed
-  readonly cluster: ManagedCluster
+  /** The cluster as Azure showed it; undefined where Azure knows none. */
+  readonly cluster: ManagedCluster | undefined
 }
 
 /** Reads the cluster, its record and the keys in question, at one moment. Changes nothing. */
 export async function observe(request: Request, platform: Platform, memory: Memory): Promise<Observation> {
-  const current = await platform.clusters.read(platform.signal)
-  const upgrades = request.operation === 'migrate-v2' ? await platform.clusters.upgrades(platform.signal) : undefined
-  const cluster = clusterFromBody(current.body, upgrades)
-  const now = platform.now()
+  const current = await platform.clusters?.read(platform.signal)
+  const upgrades = request.operation === 'migrate-v2' ? await platform.clusters?.upgrades(platform.signal) : undefined
+  const cluster = current && clusterFromBody(current.body, upgrades)
   const bare: Observed = {
-    now,
+    now: platform.now(),
     cluster,
-    secretsProved: memory.provedProfile !== undefined && sameKmsProfile(memory.provedProfile, cluster.kms),
+    apiServer: undefined,
+    secretsProved: isProved(memory, cluster && { ...cluster, phase: 'ready' }),
     record: EMPTY_RECORD,
     goal: undefined,
     keys: new Map(),
     keyVersions: undefined,
     madeKeyId: memory.madeKeyId,
+    vaults: new Map(),
+    access: new Map(),
     findings: []
   }
   // A cluster in any other phase is waited for or refused, and its API server need not answer.
-  if (cluster.phase !== 'ready' && cluster.phase !== 'failed') return { observed: bare, cluster: current }
-
+  if (cluster !== undefined && cluster.phase !== 'ready' && cluster.phase !== 'failed') {
+    return { observed: bare, cluster: current }
+  }
   const kubernetes = await platform.kubernetes()
-  const { record, findings } = await readRecord(kubernetes.record, cluster.phase)
-  const goal = record.goal ?? memory.goal
-  const pinned = versionOf(keyIdOf(cluster.kms))
+  const { record, findings } = await readRecord(kubernetes.record, cluster?.phase)
+  const seen: Observed = { ...bare, apiServer: kubernetes.server, record, findings }
+  return {
+    observed: cluster === undefined ? seen : await observeKeys(request, platform, memory, seen),
+    cluster: current
+  }
+}
+
+/** The keys in question, and the goal that the record or this run has. */
+async function observeKeys(request: Request, platform: Platform, memory: Memory, seen: Observed): Promise<Observed> {
+  const goal = seen.record.goal ?? memory.goal
+  const pinned = versionOf(seen.cluster && keyIdOf(seen.cluster.kms))
   const keyVersions =
     request.operation === 'rotate' && pinned !== undefined
       ? await platform.keyVault.listVersions(pinned.vaultUrl, pinned.name, platform.signal)
       : undefined
-  const newest = keyVersions?.kind === 'readable' ? newestUsable(keyVersions.versions, now)?.id : undefined
+  const newest = keyVersions?.kind === 'readable' ? newestUsable(keyVersions.versions, seen.now)?.id : undefined
   const inQuestion = [pinned, request.key, newest, versionOf(memory.madeKeyId), goal && versionOf(keyIdOf(goal.kms))]
   const keys = await readKeys(inQuestion, platform)
-  const observed: Observed = { ...bare, record, keys, keyVersions, findings }
-  if (goal === undefined) return { observed, cluster: current }
+  const observed: Observed = { ...seen, keys, keyVersions }
+  if (goal === undefined) return observed
   const ownGoal =
     memory.goal !== undefined && isRecorded({ ...observed, goal: { goal, fromEarlierRun: false } }, memory.goal)
-  return { observed: { ...observed, goal: { goal, fromEarlierRun: !ownGoal } }, cluster: current }
+  return { ...observed, goal: { goal, fromEarlierRun: !ownGoal } }
 }
 
 async function readRecord(
   store: Kubernetes['record'],
-  phase: ClusterPhase
+  phase: ClusterPhase | undefined
 ): Promise<{ readonly record: ClusterRecord; readonly findings: readonly Finding[] }> {
   try {
     const { record, forbidden } = await store.read()

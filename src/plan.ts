@@ -46,12 +46,13 @@ export function makePlan(
 /** Only what decisions depend on: no times, no eTags, no passing state of the cluster. */
 function hashOf(request: Request, observed: Observed, steps: readonly Step[], refusals: readonly string[]): string {
   const lasting = steps.filter(({ kind }) => kind !== 'wait-for-cluster' && kind !== 'record-goal')
+  const { cluster } = observed
   const facts = {
     operation: request.operation,
-    cluster: observed.cluster.id.toLowerCase(),
-    keyId: keyIdOf(observed.cluster.kms)?.toLowerCase() ?? null,
-    networkAccess: observed.cluster.kms.enabled ? observed.cluster.kms.networkAccess : null,
-    minor: observed.cluster.kubernetesVersion.split('.').slice(0, 2).join('.'),
+    cluster: cluster?.id.toLowerCase() ?? null,
+    keyId: (cluster && keyIdOf(cluster.kms))?.toLowerCase() ?? null,
+    networkAccess: cluster?.kms.enabled === true ? cluster.kms.networkAccess : null,
+    minor: cluster?.kubernetesVersion.split('.').slice(0, 2).join('.') ?? null,
     steps: lasting,
     refusals
   }

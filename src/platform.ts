@@ -4,6 +4,7 @@ import { createCredential } from './azure/credentials.ts'
 import { createKeyVault, type KeyVault } from './azure/key-vault.ts'
 import { createManagedClusters, type ManagedClusters } from './azure/managed-clusters.ts'
 import { createResourceManager } from './azure/resource-manager.ts'
+import { createVaults, type Vaults } from './azure/vaults.ts'
 import { connectKubernetes, type Kubernetes } from './kubernetes/kubernetes.ts'
 import type { Log } from './log.ts'
 import type { Request } from './request.ts'
@@ -13,8 +14,10 @@ const AKS_SERVER_SCOPE = '6dae42f8-4368-4678-94ff-3960e28e3630/.default'
 
 /** Everything outside the process that a run touches. */
 export interface Platform {
-  readonly clusters: ManagedClusters
+  /** The cluster of the request; undefined where it names none. */
+  readonly clusters: ManagedClusters | undefined
   readonly keyVault: KeyVault
+  readonly vaults: Vaults
   /** Connects at the first call, and gives the same connection from then on. */
   kubernetes(): Promise<Kubernetes>
   /** Ends all connections. */
@@ -40,8 +43,8 @@ export interface PlatformOptions {
 export function createPlatform(request: Request, options: PlatformOptions): Platform {
   const { getIdToken, run, log, signal } = options
   const credential = createCredential(request.credential, request.cloud, { getIdToken })
-  const arm = createResourceManager(credential, request.cloud, request.cluster.subscriptionId)
-  const clusters = createManagedClusters(arm, request.cluster)
+  const arm = createResourceManager(credential, request.cloud, request.subscriptionId)
+  const clusters = request.cluster && createManagedClusters(arm, request.cluster)
   let connection: Promise<Kubernetes> | undefined
 
   async function connect(): Promise<Kubernetes> {
@@ -63,6 +66,7 @@ export function createPlatform(request: Request, options: PlatformOptions): Plat
   return {
     clusters,
     keyVault: createKeyVault(credential, request.cloud),
+    vaults: createVaults(arm, request.cloud, request.subscriptionId),
     kubernetes: () => (connection ??= connect()),
     async close() {
       const connected = await connection?.catch(() => undefined)
@@ -81,10 +85,11 @@ interface ClusterAccess {
 }
 
 async function accessFromAzure(
-  clusters: ManagedClusters,
+  clusters: ManagedClusters | undefined,
   credential: TokenCredential,
   signal: AbortSignal
 ): Promise<ClusterAccess> {
+  if (clusters === undefined) throw new Error('Neither a kubeconfig nor a managed cluster leads to an API server.')
   const { body } = await clusters.read(signal)
   if (!usesEntra(body)) return { kubeconfig: await clusters.kubeconfig('admin', signal), bearerToken: undefined }
   return {

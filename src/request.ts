@@ -1,6 +1,7 @@
 import { CLOUD_NAMES, parseCloud, type Cloud } from './azure/clouds.ts'
 import { ActionError, CATALOG, type Code } from './errors.ts'
 import type { ClusterName } from './model/cluster.ts'
+import type { JsonObject } from './model/json.ts'
 import { parseKeyId, type KeyIdProblem, type KeyVersion } from './model/key-id.ts'
 import type { NetworkAccess } from './model/kms-profile.ts'
 import { compareVersions, FIRST_KMS_V2_MINOR, isVersion } from './model/kubernetes-version.ts'
@@ -12,12 +13,37 @@ export type CredentialChoice =
   | { readonly kind: 'azure-cli'; readonly tenantId: string | undefined }
   /** `clientId` undefined: the system-assigned identity of the runner's machine. */
   | { readonly kind: 'managed-identity'; readonly clientId: string | undefined }
+  /** A kubeconfig is all there is: Azure is asked for nothing. */
+  | { readonly kind: 'none' }
+
+/** What `prepare` is to make or to find. */
+export interface WantedPreparation {
+  /** ARM id of the vault. */
+  readonly vaultId: string
+  readonly vaultUrl: string
+  readonly keyName: string
+  readonly keySize: KeySize
+  /** In milliseconds; undefined: no rotation policy. */
+  readonly rotationInterval: number | undefined
+  /** ARM id of the user-assigned identity. */
+  readonly identityId: string
+  readonly networkAccess: NetworkAccess
+  /** Undefined: that of the resource group. */
+  readonly location: string | undefined
+}
+
+export const KEY_SIZES = [2048, 3072, 4096] as const
+export type KeySize = (typeof KEY_SIZES)[number]
 
 /** What is asked for, validated. */
 export interface Request {
   readonly operation: OperationName
   readonly dryRun: boolean
-  readonly cluster: ClusterName
+  /** Undefined where the operation is about none, or about one that only its kubeconfig leads to. */
+  readonly cluster: ClusterName | undefined
+  /** Empty where Azure is asked for nothing. */
+  readonly subscriptionId: string
+  readonly resourceGroup: string | undefined
   readonly cloud: Cloud
   readonly credential: CredentialChoice
   /** Text of a kubeconfig; undefined: AKS is asked for one. */
@@ -29,6 +55,17 @@ export interface Request {
   readonly kubernetesVersion: string | undefined
   /** In milliseconds. */
   readonly maxKeyAge: number | undefined
+  /** Rotate twice, so that the key version in use now is needed no more. */
+  readonly retirePrevious: boolean
+  /** Mend a key version in use that can't be used any more, before rotating off it. */
+  readonly repair: boolean
+  readonly preparation: WantedPreparation | undefined
+  /** ARM id of the cluster's user-assigned identity. */
+  readonly identityResourceId: string | undefined
+  /** Text of the managed cluster's JSON body, for `create`. */
+  readonly clusterDefinition: JsonObject | undefined
+  /** Only clusters whose rotation is due. */
+  readonly dueOnly: boolean
   /** In milliseconds, for the whole run. */
   readonly timeout: number
   /** Requests to the Kubernetes API under way at once, at most. */
@@ -57,6 +94,16 @@ export interface RawInputs {
   readonly keyVaultResourceId: string
   readonly kubernetesVersion: string
   readonly maxKeyAge: string
+  readonly retirePrevious: string
+  readonly repair: string
+  readonly keyName: string
+  readonly keySize: string
+  readonly keyRotationInterval: string
+  readonly identityResourceId: string
+  readonly location: string
+  /** The text of a managed cluster's JSON body, not its path. */
+  readonly clusterDefinition: string
+  readonly dueOnly: string
   readonly timeoutMinutes: string
   readonly maxConcurrency: string
   readonly maxRequestsPerSecond: string
@@ -76,25 +123,28 @@ export function parseRequest(inputs: RawInputs): Request {
   }
   const networkAccess = parseNetworkAccess(inputs.keyVaultNetworkAccess)
   const vaultResourceId = parseVaultResourceId(inputs.keyVaultResourceId, networkAccess)
+  for (const [name, text] of Object.entries(ownInputs(inputs))) {
+    const operations = TAKEN_BY[name] ?? []
+    if (!operations.includes(operation)) forbidden(name, text, `It belongs to ${inWords(operations)} only.`)
+  }
   if (operation === 'enable') required('key-id', inputs.keyId, '`enable` needs the key version to encrypt under.')
-  if (operation === 'disable') forbidden('key-id', inputs.keyId, '`disable` takes no key.')
-  if (operation !== 'rotate') forbidden('max-key-age', inputs.maxKeyAge, 'It belongs to `rotate` only.')
   return {
     operation,
     dryRun: parseBoolean('dry-run', inputs.dryRun),
-    cluster: {
-      subscriptionId: parseGuid('subscription-id', inputs.subscriptionId, 'AZURE_SUBSCRIPTION_ID'),
-      resourceGroup: parseName('resource-group', inputs.resourceGroup, /^[\p{L}\p{N}._()-]{0,89}[\p{L}\p{N}_()-]$/u),
-      name: parseName('cluster-name', inputs.clusterName, /^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$/)
-    },
+    ...parseTarget(operation, inputs),
     cloud,
-    credential: parseCredential(inputs),
     kubeconfig: inputs.kubeconfig === '' ? undefined : inputs.kubeconfig,
     key: inputs.keyId === '' ? undefined : parseKey(inputs.keyId, cloud),
     networkAccess,
     vaultResourceId,
     kubernetesVersion: parseKubernetesVersion(inputs.kubernetesVersion),
-    maxKeyAge: parseAge(inputs.maxKeyAge),
+    maxKeyAge: parseAge('max-key-age', inputs.maxKeyAge),
+    retirePrevious: parseBoolean('retire-previous', inputs.retirePrevious),
+    repair: parseBoolean('repair', inputs.repair),
+    preparation: undefined,
+    identityResourceId: parseIdentityId(inputs.identityResourceId),
+    clusterDefinition: undefined,
+    dueOnly: parseBoolean('due-only', inputs.dueOnly),
     timeout:
       parseWhole('timeout-minutes', inputs.timeoutMinutes || '120', 99_999, 'a whole number of minutes from 1') *
       60_000,
@@ -108,6 +158,66 @@ export function parseRequest(inputs: RawInputs): Request {
       inputs.recordNamespace || 'kube-system',
       /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
     )
+  }
+}
+
+/** Which operations take an input that is not for all of them. */
+const TAKEN_BY: Readonly<Record<string, readonly OperationName[]>> = {
+  'key-id': ['enable', 'rotate', 'migrate-v2'],
+  'max-key-age': ['rotate'],
+  'retire-previous': ['rotate'],
+  repair: ['rotate'],
+  'key-name': [],
+  'key-size': [],
+  'key-rotation-interval': [],
+  location: [],
+  'identity-resource-id': [],
+  'cluster-definition': [],
+  'due-only': []
+}
+
+function ownInputs(inputs: RawInputs): Readonly<Record<string, string>> {
+  const unless = (unset: string, text: string): string => (text.toLowerCase() === unset ? '' : text)
+  return {
+    'key-id': inputs.keyId,
+    'max-key-age': inputs.maxKeyAge,
+    'retire-previous': unless('false', inputs.retirePrevious),
+    repair: unless('false', inputs.repair),
+    'key-name': inputs.keyName,
+    'key-size': inputs.keySize,
+    'key-rotation-interval': inputs.keyRotationInterval,
+    location: inputs.location,
+    'identity-resource-id': inputs.identityResourceId,
+    'cluster-definition': inputs.clusterDefinition,
+    'due-only': unless('false', inputs.dueOnly)
+  }
+}
+
+function inWords(operations: readonly OperationName[]): string {
+  return operations.map((operation) => `\`${operation}\``).join(' and ')
+}
+
+type RequestedTarget = Pick<Request, 'cluster' | 'subscriptionId' | 'resourceGroup' | 'credential'>
+
+/** One cluster by name, or whatever cluster a kubeconfig leads to. */
+function parseTarget(operation: OperationName, inputs: RawInputs): RequestedTarget {
+  const byKubeconfig = operation === 're-encrypt' && inputs.kubeconfig !== '' && inputs.clusterName === ''
+  if (byKubeconfig) {
+    forbidden(
+      'resource-group',
+      inputs.resourceGroup,
+      'Without `cluster-name` the kubeconfig alone leads to the cluster.'
+    )
+    return { cluster: undefined, subscriptionId: '', resourceGroup: undefined, credential: { kind: 'none' } }
+  }
+  const subscriptionId = parseGuid('subscription-id', inputs.subscriptionId, 'AZURE_SUBSCRIPTION_ID')
+  const resourceGroup = parseName('resource-group', inputs.resourceGroup, /^[\p{L}\p{N}._()-]{0,89}[\p{L}\p{N}_()-]$/u)
+  const name = parseName('cluster-name', inputs.clusterName, /^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$/)
+  return {
+    cluster: { subscriptionId, resourceGroup, name },
+    subscriptionId,
+    resourceGroup,
+    credential: parseCredential(inputs)
   }
 }
 
@@ -171,17 +281,27 @@ function parseNetworkAccess(text: string): NetworkAccess | undefined {
 function parseVaultResourceId(text: string, access: NetworkAccess | undefined): string | undefined {
   if (access === 'Private') {
     required('key-vault-resource-id', text, 'It is needed when key-vault-network-access is `Private`.')
-    if (!/^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+\/providers\/Microsoft\.KeyVault\/vaults\/[^/]+$/i.test(text)) {
-      throw invalid(
-        'key-vault-resource-id',
-        text,
-        '/subscriptions/…/resourceGroups/…/providers/Microsoft.KeyVault/vaults/<name>'
-      )
-    }
-    return text
   }
-  forbidden('key-vault-resource-id', text, 'It belongs to key-vault-network-access `Private` only.')
-  return undefined
+  if (text === '') return undefined
+  if (/^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+\/providers\/Microsoft\.KeyVault\/vaults\/[^/]+$/i.test(text))
+    return text
+  throw invalid(
+    'key-vault-resource-id',
+    text,
+    '/subscriptions/…/resourceGroups/…/providers/Microsoft.KeyVault/vaults/<name>'
+  )
+}
+
+function parseIdentityId(text: string): string | undefined {
+  if (text === '') return undefined
+  const form =
+    /^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+\/providers\/Microsoft\.ManagedIdentity\/userAssignedIdentities\/[^/]+$/i
+  if (form.test(text)) return text
+  throw invalid(
+    'identity-resource-id',
+    text,
+    '/subscriptions/…/resourceGroups/…/providers/Microsoft.ManagedIdentity/userAssignedIdentities/<name>'
+  )
 }
 
 function parseKubernetesVersion(text: string): string | undefined {
@@ -195,11 +315,11 @@ function parseKubernetesVersion(text: string): string | undefined {
 
 const HOURS: Readonly<Record<string, number>> = { h: 1, d: 24, w: 168 }
 
-function parseAge(text: string): number | undefined {
+function parseAge(name: string, text: string): number | undefined {
   if (text === '') return undefined
   const [, amount, unit] = /^([1-9]\d{0,4})([hdw])$/.exec(text) ?? []
   const hours = HOURS[unit ?? '']
-  if (amount === undefined || hours === undefined) throw invalid('max-key-age', text, 'a time such as 90d, 12w or 36h')
+  if (amount === undefined || hours === undefined) throw invalid(name, text, 'a time such as 90d, 12w or 36h')
   return Number(amount) * hours * 3_600_000
 }
 

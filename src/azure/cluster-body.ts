@@ -1,5 +1,5 @@
 import type { Cluster, ClusterPhase, NodePool } from '../model/cluster.ts'
-import { isJsonObject, type Json, type JsonObject } from '../model/json.ts'
+import { asObject, asObjects, asText, isJsonObject, type JsonObject } from '../model/json.ts'
 import type { KmsProfile } from '../model/kms-profile.ts'
 
 /*
@@ -9,19 +9,19 @@ import type { KmsProfile } from '../model/kms-profile.ts'
  */
 
 export function clusterFromBody(body: JsonObject, upgrades: readonly string[] | undefined): Cluster {
-  const properties = object(body['properties'])
-  const securityProfile = object(properties['securityProfile'])
+  const properties = asObject(body['properties'])
+  const securityProfile = asObject(properties['securityProfile'])
   const pools = poolsOf(properties).map(poolFromBody)
-  const provisioningState = text(properties['provisioningState'])
+  const provisioningState = asText(properties['provisioningState'])
   return {
-    id: text(body['id']),
-    location: text(body['location']),
-    phase: phase(provisioningState, text(object(properties['powerState'])['code']), pools),
+    id: asText(body['id']),
+    location: asText(body['location']),
+    phase: phase(provisioningState, asText(asObject(properties['powerState'])['code']), pools),
     provisioningState,
-    kubernetesVersion: text(properties['currentKubernetesVersion']) || text(properties['kubernetesVersion']),
+    kubernetesVersion: asText(properties['currentKubernetesVersion']) || asText(properties['kubernetesVersion']),
     pools,
-    identityType: text(object(body['identity'])['type']),
-    kms: kmsFromBody(object(securityProfile['azureKeyVaultKms'])),
+    identityType: asText(asObject(body['identity'])['type']),
+    kms: kmsFromBody(asObject(securityProfile['azureKeyVaultKms'])),
     securityProfile,
     upgrades
   }
@@ -29,9 +29,9 @@ export function clusterFromBody(body: JsonObject, upgrades: readonly string[] | 
 
 /** Turning KMS off leaves the key in the profile, as the Azure CLI does. */
 export function withKmsProfile(body: JsonObject, profile: KmsProfile): JsonObject {
-  const properties = object(body['properties'])
-  const securityProfile = object(properties['securityProfile'])
-  const present = object(securityProfile['azureKeyVaultKms'])
+  const properties = asObject(body['properties'])
+  const securityProfile = asObject(properties['securityProfile'])
+  const present = asObject(securityProfile['azureKeyVaultKms'])
   const azureKeyVaultKms = profile.enabled
     ? {
         ...present,
@@ -46,7 +46,7 @@ export function withKmsProfile(body: JsonObject, profile: KmsProfile): JsonObjec
 
 /** The version of the control plane and of every pool, as `az aks upgrade` sets them. */
 export function withKubernetesVersion(body: JsonObject, version: string): JsonObject {
-  const properties = object(body['properties'])
+  const properties = asObject(body['properties'])
   return {
     ...body,
     properties: {
@@ -67,17 +67,17 @@ function kmsFromBody(profile: JsonObject): KmsProfile {
   if (profile['enabled'] !== true) return { enabled: false }
   return {
     enabled: true,
-    keyId: text(profile['keyId']),
-    networkAccess: text(profile['keyVaultNetworkAccess']).toLowerCase() === 'private' ? 'Private' : 'Public',
-    vaultResourceId: text(profile['keyVaultResourceId']) || undefined
+    keyId: asText(profile['keyId']),
+    networkAccess: asText(profile['keyVaultNetworkAccess']).toLowerCase() === 'private' ? 'Private' : 'Public',
+    vaultResourceId: asText(profile['keyVaultResourceId']) || undefined
   }
 }
 
 function poolFromBody(pool: JsonObject): NodePool {
   return {
-    name: text(pool['name']),
-    kubernetesVersion: text(pool['currentOrchestratorVersion']) || text(pool['orchestratorVersion']),
-    provisioningState: text(pool['provisioningState'])
+    name: asText(pool['name']),
+    kubernetesVersion: asText(pool['currentOrchestratorVersion']) || asText(pool['orchestratorVersion']),
+    provisioningState: asText(pool['provisioningState'])
   }
 }
 
@@ -91,19 +91,10 @@ function phase(provisioningState: string, power: string, pools: readonly NodePoo
 }
 
 function poolsOf(properties: JsonObject): readonly JsonObject[] {
-  const pools = properties['agentPoolProfiles']
-  return Array.isArray(pools) ? pools.filter(isJsonObject) : []
-}
-
-function object(value: Json | undefined): JsonObject {
-  return isJsonObject(value) ? value : {}
-}
-
-function text(value: Json | undefined): string {
-  return typeof value === 'string' ? value : ''
+  return asObjects(properties['agentPoolProfiles'])
 }
 
 /** Whether the API server takes Microsoft Entra tokens; other clusters give out client certificates. */
 export function usesEntra(body: JsonObject): boolean {
-  return isJsonObject(object(body['properties'])['aadProfile'])
+  return isJsonObject(asObject(body['properties'])['aadProfile'])
 }

@@ -41,6 +41,10 @@ export function createCredential(choice: CredentialChoice, cloud: Cloud, options
           : new ManagedIdentityCredential({ clientId: choice.clientId }),
         (error) => signInError(error, { how: 'the managed identity of this machine', clientId: choice.clientId })
       )
+    case 'none':
+      return {
+        getToken: () => Promise.reject(new Error('Azure was asked for something in a run on a kubeconfig alone.'))
+      }
   }
 }
 

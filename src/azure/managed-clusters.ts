@@ -2,9 +2,10 @@ import { ActionError, ClusterChangedError, type Code } from '../errors.ts'
 import { clusterId, type ClusterName } from '../model/cluster.ts'
 import { canonicalJson, isJsonObject, type JsonObject } from '../model/json.ts'
 import { clusterFromBody } from './cluster-body.ts'
-import { operationToError, parseServiceError, refusalToError, type ServiceError } from './errors.ts'
+import { operationToError, parseServiceError, type ServiceError } from './errors.ts'
 import { FIRST_INTERVAL, nextInterval, waitForOperation } from './long-running-operation.ts'
 import { pause as realPause, type Pause } from '../pause.ts'
+import { expectJson } from './expect-json.ts'
 import type { ArmAnswer, ArmRequest, ResourceManager } from './resource-manager.ts'
 import { isTransientStatus } from './retry-policy.ts'
 
@@ -153,14 +154,6 @@ export function createManagedClusters(
       return Buffer.from(value, 'base64').toString('utf8')
     }
   }
-}
-
-function expectJson(answer: ArmAnswer, attempt: string, otherwise: Code): JsonObject {
-  if (answer.status < 200 || answer.status >= 300) {
-    throw refusalToError(parseServiceError(answer.status, answer.body), attempt, otherwise)
-  }
-  if (isJsonObject(answer.body)) return answer.body
-  throw new ActionError('azure-unavailable', `Could not ${attempt}: the answer (${String(answer.status)}) is not JSON.`)
 }
 
 /** Whole bodies are compared: just after a write the eTag may still be the one of before. */

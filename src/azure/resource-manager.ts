@@ -7,13 +7,15 @@ import type { Pause } from '../pause.ts'
 import { errorCode, isNetworkError, transientRetryPolicy } from './retry-policy.ts'
 import { USER_AGENT } from './user-agent.ts'
 
-/** Stable, with `eTag` and with all that KMS etcd encryption needs. */
+/** Of managed clusters: stable, with `eTag` and with all that KMS etcd encryption needs. */
 export const API_VERSION = '2025-10-01'
 
 export interface ArmRequest {
-  readonly method: 'GET' | 'PUT' | 'POST'
+  readonly method: 'GET' | 'PUT' | 'POST' | 'PATCH'
   /** A path, to which the API version is added; or the whole url of an operation, used as it is. */
   readonly url: string
+  /** That of managed clusters unless given. */
+  readonly apiVersion?: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: JsonObject
   readonly signal?: AbortSignal | undefined
@@ -61,7 +63,7 @@ export function createResourceManager(
   })
 
   return {
-    async send({ method, url, headers = {}, body, signal }) {
+    async send({ method, url, apiVersion = API_VERSION, headers = {}, body, signal }) {
       if (url.startsWith('https://') && new URL(url).origin !== new URL(cloud.resourceManager).origin) {
         return {
           status: 403,
@@ -69,14 +71,16 @@ export function createResourceManager(
           body: { code: 'ForeignHost', message: 'Another host must not see the token.' }
         }
       }
-      const resource = context.pathUnchecked(url.startsWith('https://') ? url : withApiVersion(url))
+      const resource = context.pathUnchecked(url.startsWith('https://') ? url : withApiVersion(url, apiVersion))
       const parameters = {
         headers: { ...headers },
         ...(body === undefined ? {} : { body, contentType: 'application/json' }),
         ...(signal === undefined ? {} : { abortSignal: signal })
       }
       try {
-        const response = await { GET: resource.get, PUT: resource.put, POST: resource.post }[method](parameters)
+        const response = await { GET: resource.get, PUT: resource.put, POST: resource.post, PATCH: resource.patch }[
+          method
+        ](parameters)
         return { status: Number(response.status), headers: response.headers, body: response.body }
       } catch (error) {
         signal?.throwIfAborted()
@@ -91,8 +95,8 @@ export function createResourceManager(
   }
 }
 
-function withApiVersion(path: string): string {
-  return `${path}${path.includes('?') ? '&' : '?'}api-version=${API_VERSION}`
+function withApiVersion(path: string, apiVersion: string): string {
+  return `${path}${path.includes('?') ? '&' : '?'}api-version=${apiVersion}`
 }
 
 function noAnswer(code: string, message: string): ArmAnswer {

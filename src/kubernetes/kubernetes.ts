@@ -8,6 +8,8 @@ import { RecordStore } from './record.ts'
 
 /** What runs do in a cluster. */
 export interface Kubernetes {
+  /** Host and port of the API server. */
+  readonly server: string
   readonly record: Pick<RecordStore, 'read' | 'write'>
   readonly lock: { acquire(): Promise<Lock> }
   prove(options: Pick<ProofOptions, 'signal' | 'onProgress' | 'writeKey' | 'keyChange' | 'behindMs'>): Promise<Proof>
@@ -39,6 +41,7 @@ export function connectKubernetes(options: KubernetesOptions): Kubernetes {
   const endpoint = readKubeconfig(options)
   const api = new Api({ endpoint, signal, connections: 1, patience: FIRST_CONTACT })
   return {
+    server: endpoint.server.host,
     record: new RecordStore(api, namespace, log),
     lock: { acquire: () => acquireLock({ endpoint, namespace, holder, signal, log }) },
     prove: (proof) => proveSecrets({ endpoint, signal, log, maxConcurrency, maxRequestsPerSecond, ...proof }),

@@ -14,7 +14,19 @@ export type KmsProfile =
       readonly vaultResourceId: string | undefined
     }
 
+export type KmsOn = Extract<KmsProfile, { readonly enabled: true }>
+
 export const KMS_OFF: KmsProfile = { enabled: false }
+
+/** AKS takes the vault's id with `Private` only. */
+export function kmsOn(keyId: string, networkAccess: NetworkAccess, vaultResourceId: string | undefined): KmsOn {
+  return {
+    enabled: true,
+    keyId,
+    networkAccess,
+    vaultResourceId: networkAccess === 'Private' ? vaultResourceId : undefined
+  }
+}
 
 export function sameKmsProfile(a: KmsProfile, b: KmsProfile): boolean {
   if (!a.enabled || !b.enabled) return a.enabled === b.enabled

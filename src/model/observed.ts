@@ -2,12 +2,16 @@ import type { Cluster } from './cluster.ts'
 import type { Finding } from './finding.ts'
 import type { ClusterRecord, Goal } from './goal.ts'
 import type { KeyObservation, KeyVersionsObservation } from './key.ts'
+import type { VaultAccess, VaultObservation } from './vault.ts'
 
 /** Everything that a decision may depend on, read at one moment. */
 export interface Observed {
   /** Milliseconds since the epoch. */
   readonly now: number
-  readonly cluster: Cluster
+  /** Undefined where Azure knows none: a cluster by its kubeconfig alone, or one that is yet to be created. */
+  readonly cluster: Cluster | undefined
+  /** Host and port of the API server; undefined where it was not asked for anything. */
+  readonly apiServer: string | undefined
   /** Whether this run's own passes have proved every Secret under the cluster's present profile. */
   readonly secretsProved: boolean
   /** What the record in the cluster says; empty where there is none or it may not be read. */
@@ -20,10 +24,36 @@ export interface Observed {
   readonly keyVersions: KeyVersionsObservation | undefined
   /** Url of the key version that this run made: taken whatever the vault's list shows by now. */
   readonly madeKeyId: string | undefined
+  /** By vault url in lower case: those of the pinned, the requested and the goal's key, as far as there are. */
+  readonly vaults: ReadonlyMap<string, VaultObservation>
+  /** What the identities in question may do with each of these vaults, by vault url in lower case. */
+  readonly access: ReadonlyMap<string, VaultAccess>
   /** What the edges noticed on the way. */
   readonly findings: readonly Finding[]
 }
 
 export function keyOf(observed: Observed, keyId: string): KeyObservation | undefined {
   return observed.keys.get(keyId.toLowerCase())
+}
+
+/** What is observed of a cluster that Azure knows. */
+export type ObservedCluster = Observed & { readonly cluster: Cluster }
+
+export function hasCluster(observed: Observed): observed is ObservedCluster {
+  return observed.cluster !== undefined
+}
+
+/** The same with another state of its cluster; unchanged where there is none. */
+export function withCluster(observed: Observed, change: (cluster: Cluster) => Partial<Cluster>): Observed {
+  if (observed.cluster === undefined) return observed
+  return { ...observed, cluster: { ...observed.cluster, ...change(observed.cluster) } }
+}
+
+/** `https://<vault>` of a key id → what was observed of the vault. */
+export function vaultOf(observed: Observed, vaultUrl: string): VaultObservation | undefined {
+  return observed.vaults.get(vaultUrl.toLowerCase())
+}
+
+export function accessOf(observed: Observed, vaultUrl: string): VaultAccess | undefined {
+  return observed.access.get(vaultUrl.toLowerCase())
 }

@@ -1,5 +1,5 @@
 import { refusal } from '../model/finding.ts'
-import type { Observed } from '../model/observed.ts'
+import { hasCluster, type Observed, type ObservedCluster } from '../model/observed.ts'
 import type { OperationName } from '../model/operation.ts'
 import type { Decision } from '../model/step.ts'
 import type { Request } from '../request.ts'
@@ -7,13 +7,25 @@ import { disable } from './disable.ts'
 import { enable } from './enable.ts'
 import { migrateV2 } from './migrate-v2.ts'
 import type { Operation } from './operation.ts'
+import { reencrypt } from './re-encrypt.ts'
 import { refused, step } from './reach.ts'
 import { rotate } from './rotate.ts'
 
-const OPERATION: Readonly<Record<OperationName, Operation>> = { enable, rotate, disable, 'migrate-v2': migrateV2 }
+const OPERATION: Readonly<Record<OperationName, Operation>> = {
+  enable,
+  rotate,
+  disable,
+  'migrate-v2': migrateV2,
+  're-encrypt': (_request, observed) => reencrypt(observed)
+}
 
-/** The next step of the asked operation, once the cluster is in a state in which anything can be done. */
+/** The next step of the asked operation. */
 export function decide(request: Request, observed: Observed): Decision {
+  return hasCluster(observed) ? decideOnCluster(request, observed) : reencrypt(observed)
+}
+
+/** Once the cluster is in a state in which anything can be done. */
+function decideOnCluster(request: Request, observed: ObservedCluster): Decision {
   const { phase, provisioningState } = observed.cluster
   switch (phase) {
     case 'changing':

@@ -1,6 +1,6 @@
 import type { Goal } from '../model/goal.ts'
 import { sameKeyVersion } from '../model/key-id.ts'
-import type { KmsProfile } from '../model/kms-profile.ts'
+import { kmsOn } from '../model/kms-profile.ts'
 import { refusal } from '../model/finding.ts'
 import { checkVaultMode } from '../preflight/vault-mode.ts'
 import type { Operation } from './operation.ts'
@@ -10,12 +10,7 @@ import { goalUnderWay, inForce, proveThenDone, reachProfile, refused } from './r
 export const enable: Operation = (request, observed) => {
   const { kms } = observed.cluster
   if (request.key === undefined) return refused(refusal('input-missing', '`enable` needs `key-id`.'))
-  const wanted: KmsProfile = {
-    enabled: true,
-    keyId: request.key.url,
-    networkAccess: request.networkAccess ?? 'Public',
-    vaultResourceId: request.vaultResourceId
-  }
+  const wanted = kmsOn(request.key.url, request.networkAccess ?? 'Public', request.vaultResourceId)
   const underWay = goalUnderWay(observed, 'enable')
   const resumable = underWay?.kms.enabled === true && sameKeyVersion(underWay.kms.keyId, wanted.keyId)
 

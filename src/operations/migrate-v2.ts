@@ -1,9 +1,9 @@
 import { refusal } from '../model/finding.ts'
 import type { Cluster } from '../model/cluster.ts'
 import type { Goal } from '../model/goal.ts'
-import { KMS_OFF, type KmsProfile } from '../model/kms-profile.ts'
+import { KMS_OFF, kmsOn } from '../model/kms-profile.ts'
 import { compareVersions, FIRST_KMS_V2_MINOR, minor } from '../model/kubernetes-version.ts'
-import type { Observed } from '../model/observed.ts'
+import type { ObservedCluster } from '../model/observed.ts'
 import type { Decision } from '../model/step.ts'
 import { checkProfile } from '../preflight/profile.ts'
 import type { Request } from '../request.ts'
@@ -21,23 +21,22 @@ export const migrateV2: Operation = (request, observed) => {
   return goal === undefined ? begin(request, observed) : goOn(observed, goal)
 }
 
-function begin(request: Request, observed: Observed): Decision {
+function begin(request: Request, observed: ObservedCluster): Decision {
   const { kms, kubernetesVersion } = observed.cluster
   if (!kms.enabled) return refused(refusal('kms-off'))
   if (minor(kubernetesVersion) >= FIRST_KMS_V2_MINOR) {
     return proveThenDone(observed, `The cluster runs Kubernetes ${kubernetesVersion}, which uses KMS v2 already.`)
   }
-  const profile: KmsProfile = {
-    enabled: true,
-    keyId: request.key?.url ?? kms.keyId,
-    networkAccess: request.networkAccess ?? kms.networkAccess,
-    vaultResourceId: request.vaultResourceId ?? kms.vaultResourceId
-  }
+  const profile = kmsOn(
+    request.key?.url ?? kms.keyId,
+    request.networkAccess ?? kms.networkAccess,
+    request.vaultResourceId ?? kms.vaultResourceId
+  )
   const wanted = request.kubernetesVersion ?? `1.${String(FIRST_KMS_V2_MINOR)}`
   return goOn(observed, { operation: 'migrate-v2', kms: profile, fromKeyId: kms.keyId, kubernetesVersion: wanted })
 }
 
-function goOn(observed: Observed, goal: Goal): Decision {
+function goOn(observed: ObservedCluster, goal: Goal): Decision {
   const { cluster } = observed
   const wanted = goal.kubernetesVersion ?? cluster.kubernetesVersion
   if (isReached(cluster, wanted)) {

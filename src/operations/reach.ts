@@ -4,7 +4,7 @@ import type { Finding } from '../model/finding.ts'
 import type { Goal } from '../model/goal.ts'
 import { sameKeyVersion } from '../model/key-id.ts'
 import { keyIdOf, sameKmsProfile, type KmsProfile } from '../model/kms-profile.ts'
-import type { Observed } from '../model/observed.ts'
+import type { Observed, ObservedCluster } from '../model/observed.ts'
 import type { Decision, Step } from '../model/step.ts'
 import { checkProfile } from '../preflight/profile.ts'
 
@@ -29,7 +29,7 @@ export function inForce(cluster: Cluster, profile: KmsProfile): boolean {
  * The operation's goal from the record, if it still fits what is observed: the cluster must be at its start or at its end.
  * Anything else means that somebody changed the cluster in between, and the record is out of date.
  */
-export function goalUnderWay(observed: Observed, operation: string): Goal | undefined {
+export function goalUnderWay(observed: ObservedCluster, operation: string): Goal | undefined {
   const goal = observed.goal?.goal
   if (goal?.operation !== operation) return undefined
   const current = keyIdOf(observed.cluster.kms)
@@ -47,7 +47,7 @@ export function proveThenDone(observed: Observed, sentence: string, findings: re
  * No key change without a proof before it, and none is over without a proof after it.
  */
 export function reachProfile(
-  observed: Observed,
+  observed: ObservedCluster,
   goal: Goal,
   profile: KmsProfile,
   end: { readonly sentence: string; readonly findings?: readonly Finding[] }

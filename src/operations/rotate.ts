@@ -2,8 +2,8 @@ import { finding, refusal, type Finding } from '../model/finding.ts'
 import type { Goal } from '../model/goal.ts'
 import { newestUsable } from '../model/key.ts'
 import { keyVersionFrom, sameKeyVersion } from '../model/key-id.ts'
-import { sameKmsProfile, type KmsProfile } from '../model/kms-profile.ts'
-import { keyOf, type Observed } from '../model/observed.ts'
+import { kmsOn, sameKmsProfile, type KmsOn } from '../model/kms-profile.ts'
+import { keyOf, type ObservedCluster } from '../model/observed.ts'
 import type { Decision } from '../model/step.ts'
 import { checkIdentity } from '../preflight/identity.ts'
 import { checkKey, unreadableKey } from '../preflight/key.ts'
@@ -11,8 +11,6 @@ import { checkProfile } from '../preflight/profile.ts'
 import type { Request } from '../request.ts'
 import type { Operation } from './operation.ts'
 import { done, goalUnderWay, proveThenDone, reachProfile, refused, step } from './reach.ts'
-
-type KmsOn = Extract<KmsProfile, { enabled: true }>
 
 /** Choose the key version → preflight → prove → set the profile → prove. Never two rotations in one run. */
 export const rotate: Operation = (request, observed) => {
@@ -36,12 +34,11 @@ export const rotate: Operation = (request, observed) => {
   if (sameKeyVersion(keyId, kms.keyId)) {
     return proveThenDone(observed, 'The cluster already encrypts under this key version.')
   }
-  const wanted: KmsProfile = {
-    enabled: true,
+  const wanted = kmsOn(
     keyId,
-    networkAccess: request.networkAccess ?? kms.networkAccess,
-    vaultResourceId: request.vaultResourceId ?? (request.networkAccess === 'Public' ? undefined : kms.vaultResourceId)
-  }
+    request.networkAccess ?? kms.networkAccess,
+    request.vaultResourceId ?? kms.vaultResourceId
+  )
   return reachProfile(
     observed,
     { operation: 'rotate', kms: wanted, fromKeyId: kms.keyId, kubernetesVersion: undefined },
@@ -53,7 +50,7 @@ export const rotate: Operation = (request, observed) => {
 const rotated = { sentence: 'The key is rotated, and every Secret is encrypted under the new key version.' }
 
 /** The new key version is pinned already: what is left is the proof, and no second rotation on top of it. */
-function finish(request: Request, observed: Observed, goal: Goal): Decision {
+function finish(request: Request, observed: ObservedCluster, goal: Goal): Decision {
   const interrupted = observed.goal?.fromEarlierRun === true
   const findings: Finding[] = []
   if (goal.kms.enabled && !agrees(request, goal.kms)) {
@@ -74,7 +71,7 @@ function agrees(request: Request, profile: KmsOn): boolean {
 }
 
 /** The sentence for a key version that is younger than asked for; undefined when a rotation is due. */
-function dueLater(request: Request, observed: Observed, kms: KmsOn): string | undefined {
+function dueLater(request: Request, observed: ObservedCluster, kms: KmsOn): string | undefined {
   const current = keyOf(observed, kms.keyId)
   if (request.maxKeyAge === undefined || current?.kind !== 'readable') return undefined
   const due = current.key.created + request.maxKeyAge
@@ -83,7 +80,7 @@ function dueLater(request: Request, observed: Observed, kms: KmsOn): string | un
 }
 
 /** The newest usable version of the same key, when the cluster is behind it. */
-function newerVersion(observed: Observed, kms: KmsOn): string | undefined {
+function newerVersion(observed: ObservedCluster, kms: KmsOn): string | undefined {
   if (observed.keyVersions?.kind !== 'readable') return undefined
   const newest = newestUsable(observed.keyVersions.versions, observed.now)
   const pinned = observed.keyVersions.versions.find((version) => sameKeyVersion(version.id.url, kms.keyId))
@@ -92,7 +89,7 @@ function newerVersion(observed: Observed, kms: KmsOn): string | undefined {
 }
 
 /** A new version has the type and the operations of the version in use, so that this one is checked before it is made. */
-function createVersion(observed: Observed, kms: KmsOn): Decision {
+function createVersion(observed: ObservedCluster, kms: KmsOn): Decision {
   const current = keyOf(observed, kms.keyId)
   const pinned = keyVersionFrom(kms.keyId)
   if (observed.keyVersions?.kind === 'unreadable') {

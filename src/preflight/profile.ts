@@ -1,12 +1,12 @@
 import type { Finding } from '../model/finding.ts'
 import type { KmsProfile } from '../model/kms-profile.ts'
-import { keyOf, type Observed } from '../model/observed.ts'
+import { keyOf, type ObservedCluster } from '../model/observed.ts'
 import { checkIdentity } from './identity.ts'
 import { checkKey, unreadableKey } from './key.ts'
 import { checkVaultMode } from './vault-mode.ts'
 
 /** Everything that is checked before the cluster is given this profile. */
-export function checkProfile(observed: Observed, wanted: KmsProfile): readonly Finding[] {
+export function checkProfile(observed: ObservedCluster, wanted: KmsProfile): readonly Finding[] {
   if (!wanted.enabled) return []
   const key = keyOf(observed, wanted.keyId)
   return [

@@ -14,7 +14,7 @@ export const createKeyVersion: StepDefinition<Extract<Step, { kind: 'create-key-
   },
   predict(step, observed) {
     const id = keyVersionFrom(`${step.vaultUrl}/keys/${step.keyName}/${PLANNED_VERSION}`)
-    const pinned = keyOf(observed, keyIdOf(observed.cluster.kms) ?? '')
+    const pinned = keyOf(observed, (observed.cluster && keyIdOf(observed.cluster.kms)) ?? '')
     if (id === undefined || pinned?.kind !== 'readable') return observed
     // Key Vault makes the new version of the same type as the newest.
     const key: KeyDetails = {

@@ -1,5 +1,6 @@
 import { ActionError } from '../errors.ts'
 import type { WriteKey } from '../model/api-servers.ts'
+import type { Cluster } from '../model/cluster.ts'
 import { sameKeyVersion } from '../model/key-id.ts'
 import { keyIdOf, type KmsProfile } from '../model/kms-profile.ts'
 import type { ClusterRecord } from '../model/goal.ts'
@@ -12,7 +13,7 @@ import type { StepContext, StepDefinition } from './step-definition.ts'
 
 export const proveSecrets: StepDefinition<Extract<Step, { kind: 'prove-secrets' }>> = {
   describe(step, observed) {
-    const under = observed.cluster.kms.enabled ? 'the key version in use' : 'no key'
+    const under = underWhat(observed.cluster)
     switch (step.when) {
       case 'before-change':
         return `Prove every Secret under ${under}, before anything is changed`
@@ -25,15 +26,25 @@ export const proveSecrets: StepDefinition<Extract<Step, { kind: 'prove-secrets' 
     return { ...observed, secretsProved: true }
   },
   async perform(step, context) {
-    const { kms } = context.observed.cluster
-    const keyId = keyIdOf(kms)
-    const writeKey: WriteKey = keyId === undefined ? { kind: 'none' } : { kind: 'key', keyId }
+    const kms = context.observed.cluster?.kms
+    const writeKey = writeKeyOf(kms)
     const proof = await reencrypt(step.when, context, { writeKey })
     if (proof.verdict !== 'proved') throw notProved(proof)
-    context.memory.provedProfile = kms
+    context.memory.proved = { under: kms }
     context.memory.keyChange = undefined
-    await context.kubernetes.record.write(provedRecord(context, kms))
+    // What a key is called is Azure's knowledge: without it there is nothing to keep.
+    if (kms !== undefined) await (await context.kubernetes()).record.write(provedRecord(context, kms))
   }
+}
+
+function underWhat(cluster: Cluster | undefined): string {
+  if (cluster === undefined) return 'what the API servers write under'
+  return cluster.kms.enabled ? 'the key version in use' : 'no key'
+}
+
+function writeKeyOf(kms: KmsProfile | undefined): WriteKey {
+  if (kms === undefined) return { kind: 'unknown' }
+  return kms.enabled ? { kind: 'key', keyId: kms.keyId } : { kind: 'none' }
 }
 
 /** Passes until nothing is stale; what they counted goes into the report, whatever came of them. Throws what broke them off. */
@@ -42,8 +53,10 @@ export async function reencrypt(
   context: StepContext,
   options: { readonly writeKey: WriteKey; readonly behindMs?: number }
 ): Promise<Proof> {
-  const { kubernetes, memory, log, signal } = context
-  const proof = await kubernetes.prove({
+  const { memory, log, signal } = context
+  const proof = await (
+    await context.kubernetes()
+  ).prove({
     ...options,
     signal,
     keyChange: memory.keyChange,

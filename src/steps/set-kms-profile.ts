@@ -1,25 +1,28 @@
 import { withKmsProfile } from '../azure/cluster-body.ts'
 import { keyVersionFrom } from '../model/key-id.ts'
-import type { KmsProfile } from '../model/kms-profile.ts'
+import { KMS_OFF, type KmsProfile } from '../model/kms-profile.ts'
+import { withCluster } from '../model/observed.ts'
 import type { Step } from '../model/step.ts'
 import { PLANNED_VERSION } from './create-key-version.ts'
 import { sayState } from './say-state.ts'
-import type { StepDefinition } from './step-definition.ts'
+import { managed, type StepDefinition } from './step-definition.ts'
 
 export const setKmsProfile: StepDefinition<Extract<Step, { kind: 'set-kms-profile' }>> = {
   describe(step, observed) {
-    return `Set the cluster’s KMS profile: ${inWords(observed.cluster.kms)} → ${inWords(step.profile)}`
+    return `Set the cluster’s KMS profile: ${inWords(observed.cluster?.kms ?? KMS_OFF)} → ${inWords(step.profile)}`
   },
   predict(step, observed) {
-    return { ...observed, secretsProved: false, cluster: { ...observed.cluster, kms: step.profile, phase: 'ready' } }
+    return { ...withCluster(observed, () => ({ kms: step.profile, phase: 'ready' })), secretsProved: false }
   },
-  async perform(step, { observed, cluster, clusters, memory, log, signal }) {
-    memory.provedProfile = undefined
+  async perform(step, context) {
+    const { observed, memory, log, signal } = context
+    const { clusters, cluster } = managed(context)
+    memory.proved = undefined
     memory.keyChange = undefined
     const beganAt = Date.now()
     await clusters.update(cluster, withKmsProfile(cluster.body, step.profile), { signal, onPoll: sayState(log) })
     // Where an earlier attempt failed on the way, the Secrets may be under the new key already.
-    if (observed.cluster.phase === 'ready') memory.keyChange = { beganAt, endedAt: Date.now() }
+    if (observed.cluster?.phase === 'ready') memory.keyChange = { beganAt, endedAt: Date.now() }
   }
 }
 

@@ -19,6 +19,7 @@ const STEPS: { readonly [K in Step['kind']]: StepDefinition<Extract<Step, { kind
 
 /** A step together with what its kind knows of it. */
 export interface BoundStep {
+  readonly needsLock: boolean
   describe(observed: Observed): string
   predict(observed: Observed): Observed
   perform(context: StepContext): Promise<void>
@@ -28,6 +29,7 @@ export function bind(step: Step): BoundStep {
   // A step's own kind chose the definition, which TypeScript can't follow through the union.
   const definition = STEPS[step.kind] as unknown as StepDefinition<Step>
   return {
+    needsLock: definition.withoutLock !== true,
     describe: (observed) => definition.describe(step, observed),
     predict: (observed) => definition.predict(step, observed),
     perform: (context) => definition.perform(step, context)

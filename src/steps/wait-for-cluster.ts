@@ -1,6 +1,7 @@
+import { withCluster } from '../model/observed.ts'
 import type { Step } from '../model/step.ts'
 import { sayState } from './say-state.ts'
-import type { StepDefinition } from './step-definition.ts'
+import { managed, type StepDefinition } from './step-definition.ts'
 
 /**
  * How long a cluster may be under somebody else's operation. An upgrade of many nodes takes hours and is not waited out; and half
@@ -9,13 +10,15 @@ import type { StepDefinition } from './step-definition.ts'
 const LIMIT_MS = 45 * 60_000
 
 export const waitForCluster: StepDefinition<Extract<Step, { kind: 'wait-for-cluster' }>> = {
+  withoutLock: true,
   describe(_step, observed) {
-    return `Wait until the cluster and its node pools have left ${observed.cluster.provisioningState}`
+    return `Wait until the cluster and its node pools have left ${observed.cluster?.provisioningState ?? ''}`
   },
   predict(_step, observed) {
-    return { ...observed, cluster: { ...observed.cluster, phase: 'ready', provisioningState: 'Succeeded' } }
+    return withCluster(observed, () => ({ phase: 'ready', provisioningState: 'Succeeded' }))
   },
-  async perform(_step, { clusters, timeout, signal, log }) {
-    await clusters.waitUntilSettled(Math.min(LIMIT_MS, timeout / 2), { signal, onPoll: sayState(log) })
+  async perform(_step, context) {
+    const { timeout, signal, log } = context
+    await managed(context).clusters.waitUntilSettled(Math.min(LIMIT_MS, timeout / 2), { signal, onPoll: sayState(log) })
   }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import type { Code } from '../../src/errors.ts'
 import { KMS_OFF } from '../../src/model/kms-profile.ts'
-import type { Observed } from '../../src/model/observed.ts'
+import { withCluster, type Observed } from '../../src/model/observed.ts'
 import type { Decision } from '../../src/model/step.ts'
 import { decide } from '../../src/operations/decide.ts'
 import type { Request } from '../../src/request.ts'
@@ -371,7 +371,7 @@ describe('whatever the start, and wherever a run is killed', () => {
         // Within the step: Azure shows the new profile while it is still at work, or has failed at it.
         for (const phase of ['changing', 'failed'] as const) {
           if (decision.step.kind !== 'set-kms-profile' && decision.step.kind !== 'upgrade-kubernetes') continue
-          const within = nextRun({ ...after, cluster: { ...after.cluster, phase } })
+          const within = nextRun(withCluster(after, () => ({ phase })))
           expect(walk(request, within).last.cluster).toEqual({
             ...whole.last.cluster,
             provisioningState: expect.any(String)

@@ -1,0 +1,94 @@
+import type { ActionError } from '../errors.ts'
+import { asObject, asObjects, asText, type JsonObject } from '../model/json.ts'
+import type { AccessPolicy, Vault, VaultObservation } from '../model/vault.ts'
+import type { Cloud } from './clouds.ts'
+import { parseServiceError, refusalToError } from './errors.ts'
+import { expectJson } from './expect-json.ts'
+import type { ArmAnswer, ResourceManager } from './resource-manager.ts'
+
+/** Stable, and older than the retirement of all versions before 2026-02-01. Source: learn.microsoft.com/azure/key-vault/general/access-control-default */
+const API_VERSION = '2026-02-01'
+/** Of Microsoft.Resources, which finds a resource by its name. */
+const RESOURCES_API_VERSION = '2021-04-01'
+
+/** Vaults as Azure Resource Manager has them: no firewall of theirs stands in the way. */
+export interface Vaults {
+  /** By ARM id. */
+  read(id: string, signal?: AbortSignal): Promise<VaultObservation>
+  /** By name, within the subscription and as far as the identity may see it. */
+  find(name: string, signal?: AbortSignal): Promise<VaultObservation>
+  /** Opens the vault to public networks or closes it. Throws ActionError. */
+  setPublicNetworkAccess(id: string, access: Vault['publicNetworkAccess'], signal?: AbortSignal): Promise<void>
+}
+
+export function createVaults(arm: ResourceManager, cloud: Cloud, subscriptionId: string): Vaults {
+  const read = async (id: string, signal?: AbortSignal): Promise<VaultObservation> => {
+    const answer = await arm.send({ method: 'GET', url: encodeURI(id), apiVersion: API_VERSION, signal })
+    if (answer.status === 404 || answer.status === 403) return unreadable(answer, id)
+    return {
+      kind: 'readable',
+      vault: vaultFrom(expectJson(answer, `read the vault ${id}`, 'azure-request-failed'), cloud)
+    }
+  }
+  return {
+    read,
+
+    async find(name, signal) {
+      const filter = encodeURIComponent(`resourceType eq 'Microsoft.KeyVault/vaults' and name eq '${name}'`)
+      const url = `/subscriptions/${subscriptionId}/resources?$filter=${filter}`
+      const answer = await arm.send({ method: 'GET', url, apiVersion: RESOURCES_API_VERSION, signal })
+      const { value } = expectJson(answer, `find the vault ${name}`, 'azure-request-failed')
+      const [found] = asObjects(value)
+      if (typeof found?.['id'] === 'string') return await read(found['id'], signal)
+      const message = `No vault ${name} is visible to this identity in the subscription ${subscriptionId}.`
+      return { kind: 'unreadable', reason: 'not-found', message }
+    },
+
+    async setPublicNetworkAccess(id, access, signal) {
+      const body = { properties: { publicNetworkAccess: access } }
+      const answer = await arm.send({ method: 'PATCH', url: encodeURI(id), apiVersion: API_VERSION, body, signal })
+      expectJson(answer, `set the public network access of the vault ${id}`, 'azure-request-failed')
+    }
+  }
+}
+
+function unreadable(answer: ArmAnswer, id: string): VaultObservation {
+  const error = parseServiceError(answer.status, answer.body)
+  const { message } = refusalToError(error, `read the vault ${id}`, 'azure-request-failed') satisfies Pick<
+    ActionError,
+    'message'
+  >
+  return { kind: 'unreadable', reason: answer.status === 404 ? 'not-found' : 'forbidden', message }
+}
+
+/** Source of names: Microsoft.KeyVault/vaults. */
+export function vaultFrom(body: JsonObject, cloud: Cloud): Vault {
+  const properties = asObject(body['properties'])
+  const name = asText(body['name'])
+  return {
+    id: asText(body['id']),
+    name,
+    url: asText(properties['vaultUri']).replace(/\/$/, '') || `https://${name.toLowerCase()}.${cloud.vaultSuffix}`,
+    location: asText(body['location']),
+    tenantId: asText(properties['tenantId']),
+    rbac: properties['enableRbacAuthorization'] === true,
+    // Azure shows it as absent where it is on by default.
+    softDelete: properties['enableSoftDelete'] !== false,
+    purgeProtection: properties['enablePurgeProtection'] === true,
+    publicNetworkAccess:
+      asText(properties['publicNetworkAccess']).toLowerCase() === 'enabled' ||
+      properties['publicNetworkAccess'] === undefined
+        ? 'Enabled'
+        : 'Disabled',
+    selectedNetworks: asText(asObject(properties['networkAcls'])['defaultAction']).toLowerCase() === 'deny',
+    accessPolicies: asObjects(properties['accessPolicies']).map(policyFrom)
+  }
+}
+
+function policyFrom(policy: JsonObject): AccessPolicy {
+  const keys = asObject(policy['permissions'])['keys']
+  return {
+    objectId: asText(policy['objectId']),
+    keys: Array.isArray(keys) ? keys.map((key: unknown) => asText(key).toLowerCase()) : []
+  }
+}

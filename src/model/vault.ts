@@ -1,0 +1,42 @@
+/** A key vault, as Azure Resource Manager shows it. */
+export interface Vault {
+  /** ARM id. */
+  readonly id: string
+  readonly name: string
+  /** `https://<name>.<suffix>`, without a slash at the end. */
+  readonly url: string
+  readonly location: string
+  readonly tenantId: string
+  /** Azure RBAC rather than access policies. */
+  readonly rbac: boolean
+  readonly softDelete: boolean
+  readonly purgeProtection: boolean
+  /** `Disabled` where only private endpoints lead to it. */
+  readonly publicNetworkAccess: 'Enabled' | 'Disabled'
+  /** Whether its firewall admits selected networks only. */
+  readonly selectedNetworks: boolean
+  readonly accessPolicies: readonly AccessPolicy[]
+}
+
+/** What one principal may do with the keys of a vault without Azure RBAC. */
+export interface AccessPolicy {
+  readonly objectId: string
+  /** Key permissions in lower case, such as `encrypt`; `all` stands for each of them. */
+  readonly keys: readonly string[]
+}
+
+export type VaultObservation =
+  | { readonly kind: 'readable'; readonly vault: Vault }
+  /** `not-found`: no vault of this name or id is visible to the identity. */
+  | { readonly kind: 'unreadable'; readonly reason: 'not-found' | 'forbidden'; readonly message: string }
+
+/** Whether somebody may do something; `unknown` where the identity of the workflow may not see it. */
+export type Permission = 'granted' | 'missing' | 'unknown'
+
+/** What the cluster's own identity may do with one vault. */
+export interface VaultAccess {
+  /** Encrypt and decrypt with the key. */
+  readonly useKey: Permission
+  /** Approve the private endpoint that AKS makes to a Private vault. */
+  readonly approvePrivateEndpoint: Permission
+}
