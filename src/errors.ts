@@ -33,6 +33,10 @@ export const CATALOG = {
     title: 'The key’s vault does not belong to the chosen Azure cloud.',
     fix: 'Correct `azure-cloud` or `key-id`, so that both name the same cloud.'
   },
+  'desired-state-invalid': {
+    title: 'The desired state can’t be used.',
+    fix: 'Correct the file as the message says. docs/desired-state.md shows a whole one, and its schema for editors.'
+  },
 
   // Signing in
   'oidc-unavailable': {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import * as core from '@actions/core'
-import { ActionError, toActionError } from './errors.ts'
+import { ActionError, toActionError, type Code } from './errors.ts'
 import { rejectedReport } from './journal.ts'
 import type { Log } from './log.ts'
 import { run } from './main.ts'
@@ -64,7 +64,7 @@ async function readRequest(): Promise<Request> {
     clientId: core.getInput('client-id') || environment('AZURE_CLIENT_ID'),
     credential: core.getInput('credential'),
     azureCloud: core.getInput('azure-cloud'),
-    kubeconfig: await kubeconfigText(core.getInput('kubeconfig')),
+    kubeconfig: await textOf('kubeconfig', 'kubeconfig-invalid'),
     keyId: core.getInput('key-id'),
     keyVaultNetworkAccess: core.getInput('key-vault-network-access'),
     keyVaultResourceId: core.getInput('key-vault-resource-id'),
@@ -79,6 +79,8 @@ async function readRequest(): Promise<Request> {
     location: core.getInput('location'),
     clusterDefinition: core.getInput('cluster-definition'),
     dueOnly: core.getInput('due-only'),
+    desiredState: await textOf('desired-state', 'desired-state-invalid'),
+    cluster: core.getInput('cluster'),
     timeoutMinutes: core.getInput('timeout-minutes'),
     maxConcurrency: core.getInput('max-concurrency'),
     maxRequestsPerSecond: core.getInput('max-requests-per-second'),
@@ -86,13 +88,14 @@ async function readRequest(): Promise<Request> {
   })
 }
 
-/** A kubeconfig has more than one line, or is JSON; a path is neither. */
-async function kubeconfigText(input: string): Promise<string> {
+/** The text of a document, or the path of its file: a document has more than one line, or is JSON, and a path neither. */
+async function textOf(name: string, unreadable: Code): Promise<string> {
+  const input = core.getInput(name)
   if (input === '' || input.includes('\n') || input.startsWith('{')) return input
   try {
     return await readFile(input, 'utf8')
   } catch (error) {
-    throw new ActionError('kubeconfig-invalid', `The file ${input} can’t be read.`, { cause: error })
+    throw new ActionError(unreadable, `The file ${input} can’t be read.`, { cause: error })
   }
 }
 

@@ -5,7 +5,7 @@ import type { Kubernetes } from './kubernetes/kubernetes.ts'
 import type { ClusterPhase } from './model/cluster.ts'
 import { finding, type Finding } from './model/finding.ts'
 import { EMPTY_RECORD, type ClusterRecord } from './model/goal.ts'
-import { keyVersionFrom, type KeyVersion } from './model/key-id.ts'
+import { hasVersion, keyVersionFrom, type Key, type KeyVersion } from './model/key-id.ts'
 import { newestUsable, type KeyObservation } from './model/key.ts'
 import { keyIdOf } from './model/kms-profile.ts'
 import { isRecorded } from './operations/reach.ts'
@@ -56,12 +56,20 @@ export async function observe(request: Request, platform: Platform, memory: Memo
 async function observeKeys(request: Request, platform: Platform, memory: Memory, seen: Observed): Promise<Observed> {
   const goal = seen.record.goal ?? memory.goal
   const pinned = versionOf(seen.cluster && keyIdOf(seen.cluster.kms))
+  const chosenAmong = keyToChooseFrom(request, pinned)
   const keyVersions =
-    request.operation === 'rotate' && pinned !== undefined
-      ? await platform.keyVault.listVersions(pinned.vaultUrl, pinned.name, platform.signal)
-      : undefined
+    chosenAmong && (await platform.keyVault.listVersions(chosenAmong.vaultUrl, chosenAmong.name, platform.signal))
   const newest = keyVersions?.kind === 'readable' ? newestUsable(keyVersions.versions, seen.now)?.id : undefined
-  const inQuestion = [pinned, request.key, newest, versionOf(memory.madeKeyId), goal && versionOf(keyIdOf(goal.kms))]
+  const desired = request.desired?.key
+  const named = desired !== undefined && hasVersion(desired) ? desired : undefined
+  const inQuestion = [
+    pinned,
+    request.key,
+    named,
+    newest,
+    versionOf(memory.madeKeyId),
+    goal && versionOf(keyIdOf(goal.kms))
+  ]
   const keys = await readKeys(inQuestion, platform)
   const observed: Observed = { ...seen, keys, keyVersions }
   if (goal === undefined) return observed
@@ -95,6 +103,12 @@ async function readKeys(
     [...unique].map(async ([url, id]): Promise<[string, KeyObservation]> => [url, await keyVault.readKey(id, signal)])
   )
   return new Map(keys)
+}
+
+/** The key of which the operation chooses a version by itself. */
+function keyToChooseFrom({ operation, desired }: Request, pinned: KeyVersion | undefined): Key | undefined {
+  if (operation === 'rotate') return pinned
+  return desired?.key !== undefined && !hasVersion(desired.key) ? desired.key : undefined
 }
 
 function versionOf(keyId: string | undefined): KeyVersion | undefined {

@@ -1,10 +1,14 @@
 import { CLOUD_NAMES, parseCloud, type Cloud } from './azure/clouds.ts'
 import { ActionError, CATALOG, type Code } from './errors.ts'
+import { desiredCluster, parseDesiredState } from './desired-state.ts'
+import { parseAge } from './model/age.ts'
 import type { ClusterName } from './model/cluster.ts'
+import type { DesiredCluster } from './model/desired-cluster.ts'
 import type { JsonObject } from './model/json.ts'
-import { parseKeyId, type KeyIdProblem, type KeyVersion } from './model/key-id.ts'
+import { parseKey as readKey, parseKeyId, type KeyIdProblem, type KeyVersion } from './model/key-id.ts'
 import type { NetworkAccess } from './model/kms-profile.ts'
 import { compareVersions, FIRST_KMS_V2_MINOR, isVersion } from './model/kubernetes-version.ts'
+import { CLUSTER_NAME, GUID, RESOURCE_GROUP, VAULT_ID } from './model/names.ts'
 import { OPERATIONS, type OperationName } from './model/operation.ts'
 
 /** How the run signs in to Azure. */
@@ -66,6 +70,8 @@ export interface Request {
   readonly clusterDefinition: JsonObject | undefined
   /** Only clusters whose rotation is due. */
   readonly dueOnly: boolean
+  /** What the cluster is to be like, for `reconcile`. */
+  readonly desired: DesiredCluster | undefined
   /** In milliseconds, for the whole run. */
   readonly timeout: number
   /** Requests to the Kubernetes API under way at once, at most. */
@@ -104,6 +110,10 @@ export interface RawInputs {
   /** The text of a managed cluster's JSON body, not its path. */
   readonly clusterDefinition: string
   readonly dueOnly: string
+  /** The text of a desired state, not its path. */
+  readonly desiredState: string
+  /** Name of its entry. */
+  readonly cluster: string
   readonly timeoutMinutes: string
   readonly maxConcurrency: string
   readonly maxRequestsPerSecond: string
@@ -131,14 +141,14 @@ export function parseRequest(inputs: RawInputs): Request {
   return {
     operation,
     dryRun: parseBoolean('dry-run', inputs.dryRun),
-    ...parseTarget(operation, inputs),
+    ...parseTarget(operation, inputs, cloud),
     cloud,
     kubeconfig: inputs.kubeconfig === '' ? undefined : inputs.kubeconfig,
     key: inputs.keyId === '' ? undefined : parseKey(inputs.keyId, cloud),
     networkAccess,
     vaultResourceId,
     kubernetesVersion: parseKubernetesVersion(inputs.kubernetesVersion),
-    maxKeyAge: parseAge('max-key-age', inputs.maxKeyAge),
+    maxKeyAge: parseMaxAge('max-key-age', inputs.maxKeyAge),
     retirePrevious: parseBoolean('retire-previous', inputs.retirePrevious),
     repair: parseBoolean('repair', inputs.repair),
     preparation: undefined,
@@ -173,7 +183,9 @@ const TAKEN_BY: Readonly<Record<string, readonly OperationName[]>> = {
   location: [],
   'identity-resource-id': [],
   'cluster-definition': [],
-  'due-only': []
+  'due-only': [],
+  'desired-state': ['reconcile'],
+  cluster: ['reconcile']
 }
 
 function ownInputs(inputs: RawInputs): Readonly<Record<string, string>> {
@@ -189,7 +201,9 @@ function ownInputs(inputs: RawInputs): Readonly<Record<string, string>> {
     location: inputs.location,
     'identity-resource-id': inputs.identityResourceId,
     'cluster-definition': inputs.clusterDefinition,
-    'due-only': unless('false', inputs.dueOnly)
+    'due-only': unless('false', inputs.dueOnly),
+    'desired-state': inputs.desiredState,
+    cluster: inputs.cluster
   }
 }
 
@@ -197,10 +211,11 @@ function inWords(operations: readonly OperationName[]): string {
   return operations.map((operation) => `\`${operation}\``).join(' and ')
 }
 
-type RequestedTarget = Pick<Request, 'cluster' | 'subscriptionId' | 'resourceGroup' | 'credential'>
+type RequestedTarget = Pick<Request, 'cluster' | 'subscriptionId' | 'resourceGroup' | 'credential' | 'desired'>
 
-/** One cluster by name, or whatever cluster a kubeconfig leads to. */
-function parseTarget(operation: OperationName, inputs: RawInputs): RequestedTarget {
+/** One cluster by name, by its entry in a desired state, or whatever cluster a kubeconfig leads to. */
+function parseTarget(operation: OperationName, inputs: RawInputs, cloud: Cloud): RequestedTarget {
+  if (operation === 'reconcile') return parseDesiredTarget(inputs, cloud)
   const byKubeconfig = operation === 're-encrypt' && inputs.kubeconfig !== '' && inputs.clusterName === ''
   if (byKubeconfig) {
     forbidden(
@@ -208,17 +223,48 @@ function parseTarget(operation: OperationName, inputs: RawInputs): RequestedTarg
       inputs.resourceGroup,
       'Without `cluster-name` the kubeconfig alone leads to the cluster.'
     )
-    return { cluster: undefined, subscriptionId: '', resourceGroup: undefined, credential: { kind: 'none' } }
+    return {
+      cluster: undefined,
+      subscriptionId: '',
+      resourceGroup: undefined,
+      credential: { kind: 'none' },
+      desired: undefined
+    }
   }
   const subscriptionId = parseGuid('subscription-id', inputs.subscriptionId, 'AZURE_SUBSCRIPTION_ID')
-  const resourceGroup = parseName('resource-group', inputs.resourceGroup, /^[\p{L}\p{N}._()-]{0,89}[\p{L}\p{N}_()-]$/u)
-  const name = parseName('cluster-name', inputs.clusterName, /^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$/)
+  const resourceGroup = parseName('resource-group', inputs.resourceGroup, RESOURCE_GROUP)
+  const name = parseName('cluster-name', inputs.clusterName, CLUSTER_NAME)
   return {
     cluster: { subscriptionId, resourceGroup, name },
     subscriptionId,
     resourceGroup,
-    credential: parseCredential(inputs)
+    credential: parseCredential(inputs),
+    desired: undefined
   }
+}
+
+/** The entry says which cluster it is, and all that is wanted of it. */
+function parseDesiredTarget(inputs: RawInputs, cloud: Cloud): RequestedTarget {
+  required('desired-state', inputs.desiredState, '`reconcile` needs the file with what your clusters are to be like.')
+  required('cluster', inputs.cluster, '`reconcile` needs the name of a cluster in the desired state.')
+  for (const [name, text] of Object.entries({
+    'resource-group': inputs.resourceGroup,
+    'cluster-name': inputs.clusterName,
+    'key-vault-network-access': inputs.keyVaultNetworkAccess,
+    'key-vault-resource-id': inputs.keyVaultResourceId
+  })) {
+    forbidden(name, text, 'For `reconcile` the desired state says it.')
+  }
+  const desired = desiredCluster(parseDesiredState(inputs.desiredState), inputs.cluster)
+  const { key, cluster } = desired
+  if (key !== undefined && readKey(key.url, cloud.vaultSuffix) === 'other-cloud') {
+    throw new ActionError(
+      'key-id-other-cloud',
+      `${desired.name}: ${CATALOG['key-id-other-cloud'].title} Its key is ${key.url}.`
+    )
+  }
+  const { subscriptionId, resourceGroup } = cluster
+  return { cluster, subscriptionId, resourceGroup, credential: parseCredential(inputs), desired }
 }
 
 /** `true` or `false` as YAML 1.2 writes them, and nothing that only looks like it. */
@@ -283,8 +329,7 @@ function parseVaultResourceId(text: string, access: NetworkAccess | undefined): 
     required('key-vault-resource-id', text, 'It is needed when key-vault-network-access is `Private`.')
   }
   if (text === '') return undefined
-  if (/^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+\/providers\/Microsoft\.KeyVault\/vaults\/[^/]+$/i.test(text))
-    return text
+  if (VAULT_ID.test(text)) return text
   throw invalid(
     'key-vault-resource-id',
     text,
@@ -313,14 +358,10 @@ function parseKubernetesVersion(text: string): string | undefined {
   return text
 }
 
-const HOURS: Readonly<Record<string, number>> = { h: 1, d: 24, w: 168 }
-
-function parseAge(name: string, text: string): number | undefined {
-  if (text === '') return undefined
-  const [, amount, unit] = /^([1-9]\d{0,4})([hdw])$/.exec(text) ?? []
-  const hours = HOURS[unit ?? '']
-  if (amount === undefined || hours === undefined) throw invalid(name, text, 'a time such as 90d, 12w or 36h')
-  return Number(amount) * hours * 3_600_000
+function parseMaxAge(name: string, text: string): number | undefined {
+  const age = parseAge(text)
+  if (age === undefined && text !== '') throw invalid(name, text, 'a time such as 90d, 12w or 36h')
+  return age
 }
 
 /** Four connections of as many streams as kube-apiserver takes on one. */
@@ -339,7 +380,7 @@ function parseWhole(
 
 function parseGuid(name: string, text: string, variable: string): string {
   required(name, text, `Set it, or the environment variable ${variable}.`)
-  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) throw invalid(name, text, 'a GUID')
+  if (!GUID.test(text)) throw invalid(name, text, 'a GUID')
   return text.toLowerCase()
 }
 

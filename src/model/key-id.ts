@@ -1,22 +1,28 @@
 import { createHash } from 'node:crypto'
 
-/** One version of a Key Vault key: what AKS pins. `url` is Azure's own spelling, `https://<vault>/keys/<name>/<version>`. */
-export interface KeyVersion {
+/** A Key Vault key, with or without one of its versions. `url` is Azure's own spelling, `https://<vault>/keys/<name>[/<version>]`. */
+export interface Key {
   readonly url: string
   /** `https://<vault>`, without a slash at the end. */
   readonly vaultUrl: string
   readonly vaultName: string
   readonly name: string
+  readonly version: string | undefined
+}
+
+/** One version of a Key Vault key: what AKS pins. */
+export interface KeyVersion extends Key {
   readonly version: string
 }
 
-export type KeyIdProblem = 'malformed' | 'versionless' | 'not-a-key' | 'managed-hsm' | 'other-cloud'
+export type KeyProblem = 'malformed' | 'not-a-key' | 'managed-hsm' | 'other-cloud'
+export type KeyIdProblem = KeyProblem | 'versionless'
 
 /**
  * Reads a key identifier. `vaultSuffix` is the cloud's DNS suffix of vaults, such as `vault.azure.net`.
  * Source: learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#vault-name-and-object-name
  */
-export function parseKeyId(text: string, vaultSuffix: string): KeyVersion | KeyIdProblem {
+export function parseKey(text: string, vaultSuffix: string): Key | KeyProblem {
   let url: URL
   try {
     url = new URL(text.trim())
@@ -24,17 +30,34 @@ export function parseKeyId(text: string, vaultSuffix: string): KeyVersion | KeyI
     return 'malformed'
   }
   if (url.protocol !== 'https:' || url.search !== '' || url.hash !== '' || url.username !== '') return 'malformed'
-  const [collection, name, version, ...rest] = url.pathname.split('/').slice(1)
+  const [collection, name, version = '', ...rest] = url.pathname.split('/').slice(1)
   if (collection === 'secrets' || collection === 'certificates') return 'not-a-key'
   if (collection !== 'keys' || name === undefined || !/^[0-9A-Za-z-]{1,127}$/.test(name)) return 'malformed'
   if (/(^|\.)managedhsm\./.test(url.hostname)) return 'managed-hsm'
   if (!url.hostname.endsWith(`.${vaultSuffix}`)) return 'other-cloud'
   const vaultName = url.hostname.slice(0, -vaultSuffix.length - 1)
   if (!/^[0-9A-Za-z-]{3,24}$/.test(vaultName)) return 'malformed'
-  if (version === undefined || version === '') return 'versionless'
-  if (!/^[0-9A-Za-z]{1,64}$/.test(version) || rest.length > 0) return 'malformed'
   const vaultUrl = `https://${url.host}`
-  return { url: `${vaultUrl}/keys/${name}/${version}`, vaultUrl, vaultName, name, version }
+  const key = { vaultUrl, vaultName, name }
+  if (version === '') return { ...key, url: `${vaultUrl}/keys/${name}`, version: undefined }
+  if (!/^[0-9A-Za-z]{1,64}$/.test(version) || rest.length > 0) return 'malformed'
+  return { ...key, url: `${vaultUrl}/keys/${name}/${version}`, version }
+}
+
+/** The same for an identifier that must name a version. */
+export function parseKeyId(text: string, vaultSuffix: string): KeyVersion | KeyIdProblem {
+  const key = parseKey(text, vaultSuffix)
+  if (typeof key === 'string') return key
+  return hasVersion(key) ? key : 'versionless'
+}
+
+export function hasVersion(key: Key): key is KeyVersion {
+  return key.version !== undefined
+}
+
+/** Whether both are the same key, or versions of it. */
+export function sameKey(a: Key, b: Key): boolean {
+  return a.vaultUrl.toLowerCase() === b.vaultUrl.toLowerCase() && a.name.toLowerCase() === b.name.toLowerCase()
 }
 
 /** Key ids are compared without case: Azure's answers do not keep the spelling of what was sent. */
@@ -48,9 +71,14 @@ function comparable(keyId: string): string {
 
 /** A key version from an id that Azure itself gave; undefined where it names no version. */
 export function keyVersionFrom(keyId: string): KeyVersion | undefined {
-  const host = URL.canParse(keyId) ? new URL(keyId).hostname : ''
-  const parsed = parseKeyId(keyId, host.slice(host.indexOf('.') + 1))
+  const parsed = parseKeyId(keyId, vaultSuffixOf(keyId))
   return typeof parsed === 'string' ? undefined : parsed
+}
+
+/** The DNS suffix of whatever cloud a key identifier is of; empty for a text that is none. */
+export function vaultSuffixOf(keyId: string): string {
+  const host = URL.canParse(keyId) ? new URL(keyId).hostname : ''
+  return host.slice(host.indexOf('.') + 1)
 }
 
 /**

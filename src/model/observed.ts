@@ -20,7 +20,7 @@ export interface Observed {
   readonly goal: { readonly goal: Goal; readonly fromEarlierRun: boolean } | undefined
   /** By key version url in lower case: the pinned, the requested, the newest and the goal's version, as far as there are. */
   readonly keys: ReadonlyMap<string, KeyObservation>
-  /** All versions of the key that the cluster pins; undefined when KMS is off. */
+  /** All versions of the key that the operation chooses among: the one that the cluster pins, or that is desired; undefined where there is none. */
   readonly keyVersions: KeyVersionsObservation | undefined
   /** Url of the key version that this run made: taken whatever the vault's list shows by now. */
   readonly madeKeyId: string | undefined

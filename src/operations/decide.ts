@@ -7,6 +7,7 @@ import { disable } from './disable.ts'
 import { enable } from './enable.ts'
 import { migrateV2 } from './migrate-v2.ts'
 import type { Operation } from './operation.ts'
+import { reconcile } from './reconcile.ts'
 import { reencrypt } from './re-encrypt.ts'
 import { refused, step } from './reach.ts'
 import { rotate } from './rotate.ts'
@@ -16,7 +17,8 @@ const OPERATION: Readonly<Record<OperationName, Operation>> = {
   rotate,
   disable,
   'migrate-v2': migrateV2,
-  're-encrypt': (_request, observed) => reencrypt(observed)
+  're-encrypt': (_request, observed) => reencrypt(observed),
+  reconcile
 }
 
 /** The next step of the asked operation. */

@@ -28,6 +28,8 @@ const inputs: RawInputs = {
   location: '',
   clusterDefinition: '',
   dueOnly: 'false',
+  desiredState: '',
+  cluster: '',
   timeoutMinutes: '',
   maxConcurrency: '',
   maxRequestsPerSecond: '',
@@ -61,6 +63,7 @@ test('what is not set has its default', () => {
     identityResourceId: undefined,
     clusterDefinition: undefined,
     dueOnly: false,
+    desired: undefined,
     cloud: expect.objectContaining({ name: 'AzureCloud' }),
     credential: { kind: 'oidc', clientId: ID.toLowerCase(), tenantId: ID.toLowerCase() },
     kubeconfig: undefined,
@@ -164,4 +167,45 @@ test.each([
   { clusterName: 'a?b' }
 ])('a name that would lead elsewhere is refused: %j', (more) => {
   expect(problem(more).code).toBe('input-invalid')
+})
+
+describe('reconcile', () => {
+  const entry = {
+    name: 'prod-weu',
+    'subscription-id': '99999999-0000-4000-8000-000000000009',
+    'resource-group': 'rg-desired',
+    'cluster-name': 'aks-desired',
+    key: 'https://kv-platform.vault.azure.net/keys/etcd'
+  }
+  const wanted: Partial<RawInputs> = {
+    operation: 'reconcile',
+    resourceGroup: '',
+    clusterName: '',
+    desiredState: JSON.stringify({ clusters: [{ ...entry, name: 'other', 'cluster-name': 'b' }, entry] }),
+    cluster: 'prod-weu'
+  }
+
+  test('takes the cluster from its entry, whatever subscription the environment has', () => {
+    const cluster = { subscriptionId: entry['subscription-id'], resourceGroup: 'rg-desired', name: 'aks-desired' }
+    expect(parse(wanted)).toMatchObject({
+      cluster,
+      subscriptionId: cluster.subscriptionId,
+      desired: { name: 'prod-weu' }
+    })
+  })
+
+  test.each<[Partial<RawInputs>, string]>([
+    [{ desiredState: '' }, 'input-missing'],
+    [{ cluster: '' }, 'input-missing'],
+    [{ cluster: 'prod' }, 'desired-state-invalid'],
+    [{ desiredState: '{}' }, 'desired-state-invalid'],
+    [{ clusterName: 'aks' }, 'input-invalid'],
+    [{ keyId: `${entry.key}/1` }, 'input-invalid'],
+    [{ maxKeyAge: '90d' }, 'input-invalid'],
+    [{ keyVaultNetworkAccess: 'Public' }, 'input-invalid'],
+    [{ azureCloud: 'AzureChinaCloud' }, 'key-id-other-cloud'],
+    [{ operation: 'rotate', resourceGroup: 'rg', clusterName: 'aks', desiredState: '' }, 'input-invalid']
+  ])('%o is refused', (more, code) => {
+    expect(problem({ ...wanted, ...more }).code).toBe(code)
+  })
 })

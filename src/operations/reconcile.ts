@@ -1,0 +1,95 @@
+import type { DesiredCluster } from '../model/desired-cluster.ts'
+import { refusal } from '../model/finding.ts'
+import { newestUsable } from '../model/key.ts'
+import { hasVersion, keyVersionFrom, sameKey, sameKeyVersion, type Key, type KeyVersion } from '../model/key-id.ts'
+import { keyIdOf, kmsOn, sameKmsProfile } from '../model/kms-profile.ts'
+import type { ObservedCluster } from '../model/observed.ts'
+import type { Decision } from '../model/step.ts'
+import { unreadableKey } from '../preflight/key.ts'
+import { checkVaultMode } from '../preflight/vault-mode.ts'
+import type { Request } from '../request.ts'
+import { disable } from './disable.ts'
+import { enable } from './enable.ts'
+import type { Operation } from './operation.ts'
+import { done, proveThenDone, refused } from './reach.ts'
+import { rotate } from './rotate.ts'
+
+/** Whichever operation leads from the cluster as it is to the cluster as it is desired; none where both are the same. */
+export const reconcile: Operation = (request, observed) => {
+  const { desired } = request
+  if (desired === undefined)
+    return refused(refusal('input-missing', '`reconcile` needs `desired-state` and `cluster`.'))
+  return desired.enabled && desired.key !== undefined
+    ? reconcileOn(request, desired, desired.key, observed)
+    : reconcileOff(request, observed)
+}
+
+function reconcileOff(request: Request, observed: ObservedCluster): Decision {
+  if (observed.cluster.kms.enabled || observed.goal?.goal.operation === 'disable') return disable(request, observed)
+  return settled(observed, AS_DESIRED)
+}
+
+function reconcileOn(request: Request, desired: DesiredCluster, key: Key, observed: ObservedCluster): Decision {
+  const { kms } = observed.cluster
+  const { networkAccess, vaultResourceId, maxKeyAge } = desired
+  const version = wantedVersion(key, observed)
+  const wanted: Request = { ...request, key: version, networkAccess, vaultResourceId }
+  if (!kms.enabled) return version === undefined ? noVersion(key, observed) : enable(wanted, observed)
+
+  const pinned = keyVersionFrom(kms.keyId)
+  // Of clusters with KMS data encryption, which name no version, `rotate` says what applies to them.
+  if (pinned === undefined) return rotate(wanted, observed)
+  const otherMode = checkVaultMode(kms, kmsOn(key.url, networkAccess, vaultResourceId))
+  if (otherMode.length > 0) return refused(...otherMode)
+  if (!sameKey(pinned, key)) return version === undefined ? noVersion(key, observed) : rotate(wanted, observed)
+
+  const underWay =
+    observed.goal !== undefined && sameKmsProfile(observed.goal.goal.kms, kms) ? observed.goal.goal : undefined
+  if (underWay?.operation === 'rotate') return rotate(wanted, observed)
+  if (
+    hasVersion(key)
+      ? !sameKeyVersion(key.url, kms.keyId)
+      : maxKeyAge === undefined && isNewer(version, pinned, observed)
+  ) {
+    return rotate(wanted, observed)
+  }
+  if (underWay?.operation === 'enable') return enable({ ...wanted, key: pinned }, observed)
+  if (maxKeyAge === undefined) return settled(observed, AS_DESIRED)
+  const decision = rotate({ ...wanted, key: undefined, maxKeyAge }, observed)
+  return decision.kind === 'done' ? settled(observed, decision.sentence) : decision
+}
+
+const AS_DESIRED = 'The cluster is as desired: nothing was touched.'
+const PROVED = 'The cluster is as desired, and every Secret is proved to be.'
+
+/** Secrets are touched only where the record does not say that they were proved under what the cluster has now. */
+function settled(observed: ObservedCluster, sentence: string): Decision {
+  const { record, cluster, secretsProved } = observed
+  const pinned = keyIdOf(cluster.kms)
+  const recorded = pinned === undefined ? record.provedKeyId === 'identity' : sameKeyVersion(record.provedKeyId, pinned)
+  if (recorded && record.goal === undefined && !secretsProved) return done(sentence)
+  return proveThenDone(observed, PROVED)
+}
+
+/** A version that is named, else the newest that can be used. */
+function wantedVersion(key: Key, observed: ObservedCluster): KeyVersion | undefined {
+  if (hasVersion(key)) return key
+  if (observed.keyVersions?.kind !== 'readable') return undefined
+  return newestUsable(observed.keyVersions.versions, observed.now)?.id
+}
+
+/** Where the version in use can no longer be used, the newest that can may be older than it: back to that leads no way. */
+function isNewer(version: KeyVersion | undefined, pinned: KeyVersion, { keyVersions }: ObservedCluster): boolean {
+  if (version === undefined || keyVersions?.kind !== 'readable') return false
+  const created = (id: KeyVersion): number =>
+    keyVersions.versions.find((known) => sameKeyVersion(known.id.url, id.url))?.created ?? 0
+  return !sameKeyVersion(version.url, pinned.url) && created(version) > created(pinned)
+}
+
+function noVersion(key: Key, { keyVersions }: ObservedCluster): Decision {
+  return refused(
+    keyVersions?.kind === 'unreadable'
+      ? unreadableKey(keyVersions.reason, keyVersions.message)
+      : refusal('key-not-found', `${key.url} has no version that can be used now.`)
+  )
+}
