@@ -3,6 +3,7 @@ import type { Goal } from './model/goal.ts'
 import type { Cluster } from './model/cluster.ts'
 import { sameKmsProfile, type KmsProfile } from './model/kms-profile.ts'
 import type { ProofReport } from './model/report.ts'
+import type { Permission, VaultAccess, VaultObservation } from './model/vault.ts'
 
 /** What only this run knows, from step to step. All of it may be lost: the next run finds out anew. */
 export interface Memory {
@@ -15,10 +16,26 @@ export interface Memory {
   /** Url of the key version that this run made. */
   madeKeyId: string | undefined
   readonly proofs: ProofReport[]
+  /** What was read once, because nobody changes it in a run but a step, which then forgets it. */
+  readonly seen: {
+    tenantId: Promise<string | undefined> | undefined
+    assignIdentity: Promise<Permission> | undefined
+    /** By vault url in lower case. */
+    readonly vaults: Map<string, Promise<VaultObservation>>
+    /** By url of the key without a version, in lower case. */
+    readonly access: Map<string, Promise<VaultAccess>>
+  }
 }
 
 export function emptyMemory(): Memory {
-  return { proved: undefined, keyChange: undefined, goal: undefined, madeKeyId: undefined, proofs: [] }
+  return {
+    proved: undefined,
+    keyChange: undefined,
+    goal: undefined,
+    madeKeyId: undefined,
+    proofs: [],
+    seen: { tenantId: undefined, assignIdentity: undefined, vaults: new Map(), access: new Map() }
+  }
 }
 
 /** Whether every Secret is proved under what the cluster has now. One that Azure does not know has no other profile. */

@@ -2,14 +2,17 @@ import { clusterFromBody } from './azure/cluster-body.ts'
 import type { ManagedCluster } from './azure/managed-clusters.ts'
 import { ActionError } from './errors.ts'
 import type { Kubernetes } from './kubernetes/kubernetes.ts'
-import type { ClusterPhase } from './model/cluster.ts'
+import { attachedVaults, type AttachedVault, type Attachment } from './model/attached-vault.ts'
+import type { Cluster, ClusterPhase } from './model/cluster.ts'
 import { finding, type Finding } from './model/finding.ts'
-import { EMPTY_RECORD, type ClusterRecord } from './model/goal.ts'
+import { EMPTY_RECORD, type ClusterRecord, type Goal } from './model/goal.ts'
 import { hasVersion, keyVersionFrom, type Key, type KeyVersion } from './model/key-id.ts'
 import { newestUsable, type KeyObservation } from './model/key.ts'
 import { keyIdOf } from './model/kms-profile.ts'
 import { isRecorded } from './operations/reach.ts'
 import type { Observed } from './model/observed.ts'
+import { mayGiveKey } from './model/operation.ts'
+import { observeVaults } from './observe-vaults.ts'
 import { isProved, type Memory } from './memory.ts'
 import type { Platform } from './platform.ts'
 import type { Request } from './request.ts'
@@ -37,6 +40,8 @@ export async function observe(request: Request, platform: Platform, memory: Memo
     madeKeyId: memory.madeKeyId,
     vaults: new Map(),
     access: new Map(),
+    assignIdentity: 'unknown',
+    tenantId: undefined,
     findings: []
   }
   // A cluster in any other phase is waited for or refused, and its API server need not answer.
@@ -70,12 +75,36 @@ async function observeKeys(request: Request, platform: Platform, memory: Memory,
     versionOf(memory.madeKeyId),
     goal && versionOf(keyIdOf(goal.kms))
   ]
-  const keys = await readKeys(inQuestion, platform)
-  const observed: Observed = { ...seen, keys, keyVersions }
+  const [keys, vaults] = await Promise.all([
+    readKeys(inQuestion, platform),
+    mayGiveKey(request.operation)
+      ? observeVaults(vaultsInQuestion(request, seen.cluster, goal), seen.cluster?.identity, platform, memory)
+      : undefined
+  ])
+  const observed: Observed = { ...seen, ...vaults, keys, keyVersions }
   if (goal === undefined) return observed
   const ownGoal =
     memory.goal !== undefined && isRecorded({ ...observed, goal: { goal, fromEarlierRun: false } }, memory.goal)
   return { ...observed, goal: { goal, fromEarlierRun: !ownGoal } }
+}
+
+/** Of the key that the cluster has, of the one that was asked for, and of the goal's. */
+function vaultsInQuestion(
+  request: Request,
+  cluster: Cluster | undefined,
+  goal: Goal | undefined
+): readonly AttachedVault[] {
+  const profiles = [cluster?.kms, goal?.kms].filter((profile) => profile?.enabled === true)
+  const attachments: Attachment[] = profiles.flatMap(({ keyId, networkAccess }) => {
+    const key = keyVersionFrom(keyId)
+    return key === undefined ? [] : [{ key, networkAccess }]
+  })
+  const { networkAccess, vaultResourceId } = request.desired ?? request
+  const key = request.key ?? request.desired?.key
+  if (key !== undefined) {
+    attachments.push({ key, networkAccess: networkAccess ?? attachments[0]?.networkAccess ?? 'Public' })
+  }
+  return attachedVaults(attachments, [...profiles.map((profile) => profile.vaultResourceId), vaultResourceId])
 }
 
 async function readRecord(

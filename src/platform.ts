@@ -1,9 +1,11 @@
 import type { TokenCredential } from '@azure/core-auth'
+import { createAuthorization, type Authorization } from './azure/authorization.ts'
 import { usesEntra } from './azure/cluster-body.ts'
 import { createCredential } from './azure/credentials.ts'
 import { createKeyVault, type KeyVault } from './azure/key-vault.ts'
 import { createManagedClusters, type ManagedClusters } from './azure/managed-clusters.ts'
 import { createResourceManager } from './azure/resource-manager.ts'
+import { tenantOf } from './azure/subscriptions.ts'
 import { createVaults, type Vaults } from './azure/vaults.ts'
 import { connectKubernetes, type Kubernetes } from './kubernetes/kubernetes.ts'
 import type { Log } from './log.ts'
@@ -18,6 +20,9 @@ export interface Platform {
   readonly clusters: ManagedClusters | undefined
   readonly keyVault: KeyVault
   readonly vaults: Vaults
+  readonly authorization: Authorization
+  /** Of the request's subscription; undefined where Azure does not say. */
+  tenantId(): Promise<string | undefined>
   /** Connects at the first call, and gives the same connection from then on. */
   kubernetes(): Promise<Kubernetes>
   /** Ends all connections. */
@@ -67,6 +72,8 @@ export function createPlatform(request: Request, options: PlatformOptions): Plat
     clusters,
     keyVault: createKeyVault(credential, request.cloud),
     vaults: createVaults(arm, request.cloud, request.subscriptionId),
+    authorization: createAuthorization(arm),
+    tenantId: () => tenantOf(arm, request.subscriptionId, signal),
     kubernetes: () => (connection ??= connect()),
     async close() {
       const connected = await connection?.catch(() => undefined)

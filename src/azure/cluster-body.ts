@@ -1,4 +1,4 @@
-import type { Cluster, ClusterPhase, NodePool } from '../model/cluster.ts'
+import type { Cluster, ClusterIdentity, ClusterPhase, NodePool } from '../model/cluster.ts'
 import { asObject, asObjects, asText, isJsonObject, type JsonObject } from '../model/json.ts'
 import type { KmsProfile } from '../model/kms-profile.ts'
 
@@ -21,6 +21,8 @@ export function clusterFromBody(body: JsonObject, upgrades: readonly string[] | 
     kubernetesVersion: asText(properties['currentKubernetesVersion']) || asText(properties['kubernetesVersion']),
     pools,
     identityType: asText(asObject(body['identity'])['type']),
+    identity: identityOf(asObject(body['identity'])),
+    vnetIntegration: asObject(properties['apiServerAccessProfile'])['enableVnetIntegration'] === true,
     kms: kmsFromBody(asObject(securityProfile['azureKeyVaultKms'])),
     securityProfile,
     upgrades
@@ -61,6 +63,13 @@ export function withKubernetesVersion(body: JsonObject, version: string): JsonOb
 function vaultResourceId(present: JsonObject, wanted: string | undefined): JsonObject {
   if (wanted !== undefined) return { keyVaultResourceId: wanted }
   return 'keyVaultResourceId' in present ? { keyVaultResourceId: '' } : {}
+}
+
+function identityOf(identity: JsonObject): ClusterIdentity | undefined {
+  const [assigned] = Object.entries(asObject(identity['userAssignedIdentities']))
+  if (assigned === undefined) return undefined
+  const [id, shown] = assigned
+  return { id, principalId: asText(asObject(shown)['principalId']) || undefined }
 }
 
 function kmsFromBody(profile: JsonObject): KmsProfile {

@@ -24,7 +24,7 @@ export interface Vaults {
 export function createVaults(arm: ResourceManager, cloud: Cloud, subscriptionId: string): Vaults {
   const read = async (id: string, signal?: AbortSignal): Promise<VaultObservation> => {
     const answer = await arm.send({ method: 'GET', url: encodeURI(id), apiVersion: API_VERSION, signal })
-    if (answer.status === 404 || answer.status === 403) return unreadable(answer, id)
+    if (answer.status === 404 || answer.status === 403 || isOfOtherTenant(answer)) return unreadable(answer, id)
     return {
       kind: 'readable',
       vault: vaultFrom(expectJson(answer, `read the vault ${id}`, 'azure-request-failed'), cloud)
@@ -58,7 +58,13 @@ function unreadable(answer: ArmAnswer, id: string): VaultObservation {
     ActionError,
     'message'
   >
-  return { kind: 'unreadable', reason: answer.status === 404 ? 'not-found' : 'forbidden', message }
+  const reason = isOfOtherTenant(answer) ? 'other-tenant' : answer.status === 404 ? 'not-found' : 'forbidden'
+  return { kind: 'unreadable', reason, message }
+}
+
+/** Resource Manager takes a tenant's token for that tenant's subscriptions only. */
+function isOfOtherTenant({ status, body }: ArmAnswer): boolean {
+  return parseServiceError(status, body).code === 'InvalidAuthenticationTokenTenant'
 }
 
 /** Source of names: Microsoft.KeyVault/vaults. */

@@ -24,6 +24,13 @@ export interface NodePool {
   readonly provisioningState: string
 }
 
+export interface ClusterIdentity {
+  /** ARM id. */
+  readonly id: string
+  /** Object id in Entra; undefined where Azure does not show it. */
+  readonly principalId: string | undefined
+}
+
 /** What is observed of a managed cluster, as far as decisions and the report depend on it. */
 export interface Cluster {
   readonly id: string
@@ -36,6 +43,10 @@ export interface Cluster {
   readonly pools: readonly NodePool[]
   /** `UserAssigned`, `SystemAssigned`, `None`, or empty where the service says none. */
   readonly identityType: string
+  /** The control plane's user-assigned identity, of which there is at most one. */
+  readonly identity: ClusterIdentity | undefined
+  /** Whether the API server is in a network of the cluster's own; a Private vault is reached no other way. */
+  readonly vnetIntegration: boolean
   readonly kms: KmsProfile
   /** `securityProfile` exactly as Azure shows it, for the report. */
   readonly securityProfile: JsonObject

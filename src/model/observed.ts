@@ -2,7 +2,8 @@ import type { Cluster } from './cluster.ts'
 import type { Finding } from './finding.ts'
 import type { ClusterRecord, Goal } from './goal.ts'
 import type { KeyObservation, KeyVersionsObservation } from './key.ts'
-import type { VaultAccess, VaultObservation } from './vault.ts'
+import type { Key } from './key-id.ts'
+import type { Permission, VaultAccess, VaultObservation } from './vault.ts'
 
 /** Everything that a decision may depend on, read at one moment. */
 export interface Observed {
@@ -26,8 +27,12 @@ export interface Observed {
   readonly madeKeyId: string | undefined
   /** By vault url in lower case: those of the pinned, the requested and the goal's key, as far as there are. */
   readonly vaults: ReadonlyMap<string, VaultObservation>
-  /** What the identities in question may do with each of these vaults, by vault url in lower case. */
+  /** What the cluster's identity may do, by url of the key without a version, in lower case. */
   readonly access: ReadonlyMap<string, VaultAccess>
+  /** Whether the workflow's identity may update a cluster that has this cluster's identity; `unknown` where it was not read. */
+  readonly assignIdentity: Permission
+  /** Of the cluster's subscription; undefined where it was not read. */
+  readonly tenantId: string | undefined
   /** What the edges noticed on the way. */
   readonly findings: readonly Finding[]
 }
@@ -54,6 +59,11 @@ export function vaultOf(observed: Observed, vaultUrl: string): VaultObservation 
   return observed.vaults.get(vaultUrl.toLowerCase())
 }
 
-export function accessOf(observed: Observed, vaultUrl: string): VaultAccess | undefined {
-  return observed.access.get(vaultUrl.toLowerCase())
+/** For any version of a key: permissions hold for all of them. */
+export function accessOf(observed: Observed, { vaultUrl, name }: Key): VaultAccess | undefined {
+  return observed.access.get(accessKey(vaultUrl, name))
+}
+
+export function accessKey(vaultUrl: string, keyName: string): string {
+  return `${vaultUrl}/keys/${keyName}`.toLowerCase()
 }

@@ -27,13 +27,15 @@ export interface AccessPolicy {
 
 export type VaultObservation =
   | { readonly kind: 'readable'; readonly vault: Vault }
-  /** `not-found`: no vault of this name or id is visible to the identity. */
-  | { readonly kind: 'unreadable'; readonly reason: 'not-found' | 'forbidden'; readonly message: string }
+  | { readonly kind: 'unreadable'; readonly reason: VaultUnreadable; readonly message: string }
+
+/** `not-found`: no vault of this name or id is visible to the identity. */
+export type VaultUnreadable = 'not-found' | 'forbidden' | 'other-tenant'
 
 /** Whether somebody may do something; `unknown` where the identity of the workflow may not see it. */
 export type Permission = 'granted' | 'missing' | 'unknown'
 
-/** What the cluster's own identity may do with one vault. */
+/** What the cluster's own identity may do with a key and its vault. */
 export interface VaultAccess {
   /** Encrypt and decrypt with the key. */
   readonly useKey: Permission

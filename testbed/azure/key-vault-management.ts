@@ -1,5 +1,5 @@
 import { attributes } from './key-vault-data.ts'
-import { armFault, resourceNotFound, type ArmCall, type ArmRoute } from './resource-manager.ts'
+import { armFault, isUnder, resourceNotFound, type ArmCall, type ArmRoute } from './resource-manager.ts'
 import { createKeyVersion } from './key-versions.ts'
 import { listAt, objectAt, textAt, type JsonObject } from './json.ts'
 import type { KeyType, KeyVersionState } from './key-versions.ts'
@@ -130,9 +130,24 @@ export function keyVaultRoutes(options: {
   })
 
   const read = 'Microsoft.KeyVault/vaults/read'
+  /** Of all resources in a subscription: the vaults that the caller may read. */
+  const list: ArmRoute['handle'] = ({ request, caller, parameters }) => {
+    const filter = request.query.get('$filter') ?? ''
+    const wanted = (property: string): string | undefined =>
+      new RegExp(`${property} eq '([^']*)'`, 'i').exec(filter)?.[1]?.toLowerCase()
+    const type = wanted('resourceType') ?? TYPE.toLowerCase()
+    const name = wanted('name')
+    const value = vaults.all
+      .filter((vault) => type === TYPE.toLowerCase() && (name ?? vault.name.toLowerCase()) === vault.name.toLowerCase())
+      .filter(({ id }) => isUnder(id, `/subscriptions/${parameters['subscription'] ?? ''}`))
+      .filter(({ id }) => permissions.allows(caller.objectId, read, id))
+      .map(({ id, name: found, location }) => ({ id, name: found, type: TYPE, location }))
+    return { status: 200, body: { value } }
+  }
   const write = 'Microsoft.KeyVault/vaults/write'
   const readKeys = 'Microsoft.KeyVault/vaults/keys/read'
   return [
+    { method: 'GET', path: '/subscriptions/{subscription}/resources', handle: list },
     {
       method: 'GET',
       path: `${PATH}/{vault}`,

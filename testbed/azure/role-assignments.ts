@@ -28,9 +28,8 @@ const definitions = {
     name: 'Managed Identity Operator',
     actions: [
       'Microsoft.ManagedIdentity/userAssignedIdentities/*/read',
-      'Microsoft.ManagedIdentity/userAssignedIdentities/read',
       'Microsoft.ManagedIdentity/userAssignedIdentities/*/assign/action',
-      'Microsoft.ManagedIdentity/userAssignedIdentities/assign/action',
+      'Microsoft.Authorization/*/read',
       'Microsoft.Resources/subscriptions/resourceGroups/read'
     ]
   },
@@ -278,16 +277,25 @@ export function createRoleAssignments(knows: { principal(objectId: string): bool
       },
       {
         method: 'GET',
+        path: '{*scope}/providers/Microsoft.Authorization/roleDefinitions/{role}',
+        action: 'Microsoft.Authorization/roleDefinitions/read',
+        handle({ parameters, resourceId }) {
+          const { role = '' } = parameters
+          const definition = roles.get(role.toLowerCase())
+          if (definition !== undefined) return { status: 200, body: showRole(resourceId, role, definition) }
+          return armFault(
+            404,
+            'RoleDefinitionDoesNotExist',
+            `The specified role definition with ID '${role}' does not exist.`
+          )
+        }
+      },
+      {
+        // Who may nothing at a scope may still ask what that is.
+        method: 'GET',
         path: '{*scope}/providers/Microsoft.Authorization/permissions',
         handle({ parameters, caller }) {
-          const value = definitionsFor(caller.objectId, parameters['scope'] ?? '').map(
-            ({ actions, notActions = [], dataActions = [] }): JsonObject => ({
-              actions,
-              notActions,
-              dataActions,
-              notDataActions: []
-            })
-          )
+          const value = definitionsFor(caller.objectId, parameters['scope'] ?? '').map(showPermissions)
           return { status: 200, body: { value } }
         }
       }
@@ -313,8 +321,30 @@ function show({ name, principalId, roleId: id, scope }: RoleAssignment): JsonObj
   }
 }
 
+function showRole(id: string, name: string, definition: RoleDefinition): JsonObject {
+  return {
+    properties: {
+      roleName: definition.name,
+      type: 'BuiltInRole',
+      assignableScopes: ['/'],
+      permissions: [showPermissions(definition)]
+    },
+    id,
+    type: 'Microsoft.Authorization/roleDefinitions',
+    name
+  }
+}
+
+function showPermissions({ actions, notActions = [], dataActions = [] }: RoleDefinition): JsonObject {
+  return { actions, notActions, dataActions, notDataActions: [] }
+}
+
+// As in Azure `a/*/b` lets in `a/b` too: Managed Identity Operator has no other words for assigning an identity.
 function matches(patterns: readonly string[], action: string): boolean {
-  return patterns.some((pattern) => new RegExp(`^${pattern.split('*').map(escapeText).join('.*')}$`, 'i').test(action))
+  return patterns.some((pattern) => {
+    const parts = pattern.split('/*/').map((part) => part.split('*').map(escapeText).join('.*'))
+    return new RegExp(`^${parts.join('/(.*/)?')}$`, 'i').test(action)
+  })
 }
 
 function escapeText(text: string): string {
