@@ -186,6 +186,25 @@ export const CATALOG = {
     fix: 'Retire it only after the next rotation was proved.'
   },
 
+  'plan-changed': {
+    title: 'The plan is not the approved one any more.',
+    fix: 'Make the plan anew and have it approved: run the plan job of the pull request again, or open another pull request.'
+  },
+  'plan-not-found': {
+    title: 'There is no approved plan to carry out.',
+    fix: 'Make one: run the same with `dry-run: true` and `comment: true` on the pull request before it is merged.'
+  },
+
+  // GitHub's answers
+  'github-forbidden': {
+    title: 'The token of this job may not do this on GitHub.',
+    fix: 'Grant it in the job’s `permissions:`: `pull-requests: write` to comment, `pull-requests: read` to find an approved plan, `issues: write` to open issues.'
+  },
+  'github-request-failed': {
+    title: 'GitHub did not answer, or only with errors.',
+    fix: 'Run this again; githubstatus.com tells of incidents.'
+  },
+
   // Azure's answers
   'cluster-update-rejected': {
     title: 'AKS rejected the update of the cluster. Nothing was changed.',

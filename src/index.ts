@@ -1,15 +1,23 @@
+import { readFileSync } from 'node:fs'
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import * as core from '@actions/core'
 import { ActionError, toActionError, type Code } from './errors.ts'
+import { findApprovedPlan } from './github/approved-plan.ts'
+import { createGitHubClient } from './github/client.ts'
+import { putComment } from './github/comments.ts'
+import { pullRequestOfEvent, type EventPullRequest } from './github/pull-requests.ts'
 import { rejectedReport } from './journal.ts'
 import type { Log } from './log.ts'
 import { run } from './main.ts'
+import { planMarker } from './model/approved-plan.ts'
+import { asObject, type JsonObject } from './model/json.ts'
 import type { RunReport } from './model/report.ts'
 import { createPlatform } from './platform.ts'
 import { annotationsOf } from './report/annotations.ts'
+import { renderComment } from './report/comment.ts'
 import { reportToJson } from './report/json.ts'
 import { outputsOf } from './report/outputs.ts'
 import { fitSummary } from './report/summary.ts'
@@ -30,30 +38,39 @@ async function main(): Promise<void> {
   // Hardly anything outlives a request, so a small heap costs little, while a runner may be small too.
   setFlagsFromString('--semi-space-growth-factor=1')
   setFlagsFromString('--heap-growing-percent=20')
-  const report = await readAndRun()
-  await tell(report)
+  const gitHub = readGitHub()
+  const report = await readAndRun(gitHub)
+  await tell(report, gitHub)
   process.exitCode = EXIT_CODE[report.result]
   setTimeout(() => process.exit(), LINGER_MS).unref()
 }
 
-async function readAndRun(): Promise<RunReport> {
+async function readAndRun(gitHub: GitHub): Promise<RunReport> {
   let request: Request
   try {
     request = await readRequest()
   } catch (error) {
     return rejectedReport(core.getInput('operation'), toActionError(error))
   }
+  const signal = AbortSignal.any([cancellation(), timeout(request.timeout)])
   const platform = createPlatform(request, {
     getIdToken: (audience) => core.getIDToken(audience),
+    approvedPlan: (operation, cluster) =>
+      findApprovedPlan(createGitHubClient({ ...gitHub, signal }), signal, {
+        operation,
+        cluster,
+        pullRequest: gitHub.pullRequest?.number,
+        commit: environment('GITHUB_SHA')
+      }),
     run: runUrl(),
     log,
-    signal: AbortSignal.any([cancellation(), timeout(request.timeout)])
+    signal
   })
   return await run(request, platform)
 }
 
 async function readRequest(): Promise<Request> {
-  parseBoolean('show-summary', core.getInput('show-summary'))
+  for (const name of ['show-summary', 'comment']) parseBoolean(name, core.getInput(name))
   return parseRequest({
     operation: core.getInput('operation'),
     dryRun: core.getInput('dry-run'),
@@ -81,6 +98,8 @@ async function readRequest(): Promise<Request> {
     dueOnly: core.getInput('due-only'),
     desiredState: await textOf('desired-state', 'desired-state-invalid'),
     cluster: core.getInput('cluster'),
+    expectedPlanHash: core.getInput('expected-plan-hash'),
+    approvedPlan: core.getInput('approved-plan'),
     timeoutMinutes: core.getInput('timeout-minutes'),
     maxConcurrency: core.getInput('max-concurrency'),
     maxRequestsPerSecond: core.getInput('max-requests-per-second'),
@@ -100,11 +119,12 @@ async function textOf(name: string, unreadable: Code): Promise<string> {
 }
 
 /** Writes everything that a run has to say. A summary that can't be written turns no run red. */
-async function tell(report: RunReport): Promise<void> {
+async function tell(report: RunReport, gitHub: GitHub): Promise<void> {
   const directory = await mkdtemp(join(environment('RUNNER_TEMP') || tmpdir(), 'kms-etcd-encryption-'))
   const path = join(directory, 'report.json')
   await writeFile(path, reportToJson(report))
-  for (const [name, value] of Object.entries(outputsOf(report, path))) core.setOutput(name, value)
+  const commentUrl = await comment(report, gitHub)
+  for (const [name, value] of Object.entries(outputsOf(report, path, commentUrl))) core.setOutput(name, value)
 
   core.info(report.sentence)
   for (const { level, title, message } of annotationsOf(report, docsUrl())) core[ANNOTATE[level]](message, { title })
@@ -115,6 +135,44 @@ async function tell(report: RunReport): Promise<void> {
     core.warning(`The job summary could not be written: ${toActionError(error).message}`)
   }
 }
+
+/** How long GitHub is tried for a comment, in milliseconds. */
+const COMMENT_PATIENCE = 120_000
+
+/** Puts a dry run's plan on its pull request, and gives the comment's url. What keeps it from that turns no run red. */
+async function comment(report: RunReport, gitHub: GitHub): Promise<string> {
+  const { pullRequest } = gitHub
+  // A run whose inputs can't be used knows no cluster that the comment could be about.
+  if (core.getInput('comment').toLowerCase() !== 'true' || !report.dryRun || report.result === 'cancelled') return ''
+  if (pullRequest === undefined) {
+    core.info(`There is no pull request to comment on: the event is “${environment('GITHUB_EVENT_NAME')}”.`)
+    return ''
+  }
+  const signal = AbortSignal.timeout(COMMENT_PATIENCE)
+  try {
+    const { url } = await putComment(createGitHubClient({ ...gitHub, signal }), signal, {
+      number: pullRequest.number,
+      marker: planMarker(report.operation, report.cluster),
+      body: renderComment(report, { docsUrl: docsUrl(), commit: pullRequest.headSha })
+    })
+    core.info(`The plan is in ${url}`)
+    return url
+  } catch (error) {
+    const { code, message, fix } = toActionError(error)
+    const title = `The plan is not on the pull request: ${code}`
+    if (code === 'github-forbidden' && pullRequest.readOnlyToken !== undefined) {
+      core.notice(`${message} ${READ_ONLY[pullRequest.readOnlyToken]} The plan is in the job summary.`, { title })
+    } else {
+      core.warning(`${message}\nFix: ${fix}`, { title })
+    }
+    return ''
+  }
+}
+
+const READ_ONLY = {
+  fork: 'The pull request comes from a fork, for which GitHub’s token may only read.',
+  dependabot: 'The pull request is Dependabot’s, for which GitHub’s token may only read.'
+} as const
 
 const ANNOTATE = { error: 'error', warning: 'warning', notice: 'notice' } as const
 
@@ -142,6 +200,28 @@ function timeout(limit: number): AbortSignal {
     controller.abort(error)
   }, limit).unref()
   return controller.signal
+}
+
+interface GitHub {
+  readonly token: string
+  readonly repository: string
+  /** That the event is about. */
+  readonly pullRequest: EventPullRequest | undefined
+}
+
+function readGitHub(): GitHub {
+  const repository = environment('GITHUB_REPOSITORY')
+  const pullRequest = pullRequestOfEvent(readEvent(), repository)
+  return { token: core.getInput('github-token'), repository, pullRequest }
+}
+
+/** The payload of the workflow's event; empty where there is none. */
+function readEvent(): JsonObject {
+  try {
+    return asObject(JSON.parse(readFileSync(environment('GITHUB_EVENT_PATH'), 'utf8')))
+  } catch {
+    return {}
+  }
 }
 
 function runUrl(): string | undefined {

@@ -1,14 +1,26 @@
+import type { Approval } from './model/approval.ts'
 import { clusterFromBody } from './azure/cluster-body.ts'
 import { toActionError, type ActionError } from './errors.ts'
 import { isProved, type Memory } from './memory.ts'
 import type { Cluster } from './model/cluster.ts'
 import { clusterId } from './model/cluster.ts'
+import type { ApprovedPlan } from './model/approved-plan.ts'
+import { estimateSteps, type Estimate } from './model/estimate.ts'
 import { finding, type Finding } from './model/finding.ts'
 import { EMPTY_RECORD, type ClusterRecord } from './model/goal.ts'
 import { adviseKeys } from './model/key-advice.ts'
-import { KMS_OFF, sameKmsProfile } from './model/kms-profile.ts'
+import type { KeyDetails } from './model/key.ts'
+import { keyIdOf, KMS_OFF, sameKmsProfile } from './model/kms-profile.ts'
 import type { Observed } from './model/observed.ts'
-import type { ClusterSnapshot, Plan, ProofReport, RunReport, RunResult, StepReport } from './model/report.ts'
+import type {
+  ApprovalReport,
+  ClusterSnapshot,
+  Plan,
+  ProofReport,
+  RunReport,
+  RunResult,
+  StepReport
+} from './model/report.ts'
 import type { makePlan } from './plan.ts'
 import type { Platform } from './platform.ts'
 import type { Request } from './request.ts'
@@ -26,6 +38,10 @@ export class Journal {
   readonly #memory: Memory
   readonly #startedAt: number
   readonly #steps: StepReport[] = []
+  /** By url in lower case. */
+  readonly #keys = new Map<string, KeyDetails>()
+  #estimate: Estimate | undefined
+  #approval: ApprovalReport | undefined
   #before: Cluster | undefined
   #name: string
   #recordBefore: ClusterRecord | undefined
@@ -48,11 +64,33 @@ export class Journal {
     this.#plan = plan
   }
 
+  /** `secrets`: how many there are, where that is known. */
+  estimated(secrets: number | undefined): void {
+    if (this.plan !== undefined) this.#estimate = estimateSteps(this.plan.basis.steps, secrets)
+  }
+
+  compared({ hash, url }: ApprovedPlan, verdict: Approval): void {
+    const refused = verdict.kind === 'refused'
+    this.#approval = {
+      hash,
+      url,
+      sentence: refused ? verdict.finding.message : verdict.sentence,
+      diff: refused ? verdict.diff : []
+    }
+  }
+
+  /** ARM id of the cluster, or what else it is known by. */
+  get cluster(): string {
+    return this.#name
+  }
+
   saw(observed: Observed): void {
     this.#before ??= observed.cluster
     this.#name = this.#before?.id ?? observed.apiServer ?? this.#name
     // The record is not read while the cluster is changing.
     if (observed.cluster?.phase !== 'changing') this.#recordBefore ??= observed.record
+    for (const key of observed.keys.values())
+      if (key.kind === 'readable') this.#keys.set(key.key.id.url.toLowerCase(), key.key)
     this.#last = observed
     this.#after = observed.cluster
   }
@@ -118,6 +156,7 @@ export class Journal {
       schemaVersion: 1,
       operation,
       dryRun,
+      name: this.#request.desired?.name,
       cluster: this.#name,
       run: this.#platform.run,
       startedAt: new Date(this.#startedAt).toISOString(),
@@ -126,15 +165,38 @@ export class Journal {
       sentence,
       error,
       findings: [...(this.#last?.findings ?? []), ...findings, ...unseenApiServers(proofs.at(-1))],
-      before: before && snapshot(before),
-      after: after && snapshot(after),
+      before: before && this.#snapshot(before),
+      after: after && this.#snapshot(after),
       changed: before !== undefined && after !== undefined && differs(before, after),
       proved,
+      rotationDueAt: this.#rotationDueAt(after),
       plan: this.#plan?.plan,
+      estimate: this.#estimate,
+      approval: this.#approval,
       steps: this.#steps,
       proofs,
       keys: this.#steps.length === 0 ? [] : this.#keyAdvice(proved)
     }
+  }
+
+  #snapshot(cluster: Cluster): ClusterSnapshot {
+    const { securityProfile, kms, kubernetesVersion, provisioningState } = cluster
+    const key = this.#keyInUse(cluster)
+    const keyVersion = key && {
+      createdAt: isoTime(key.created),
+      expiresAt: key.expires === undefined ? undefined : isoTime(key.expires)
+    }
+    return { securityProfile, kms, keyVersion, kubernetesVersion, provisioningState }
+  }
+
+  #keyInUse({ kms }: Cluster): KeyDetails | undefined {
+    return this.#keys.get((keyIdOf(kms) ?? '').toLowerCase())
+  }
+
+  #rotationDueAt(cluster: Cluster | undefined): string | undefined {
+    const maxKeyAge = this.#request.maxKeyAge ?? this.#request.desired?.maxKeyAge
+    const key = cluster && this.#keyInUse(cluster)
+    return key === undefined || maxKeyAge === undefined ? undefined : isoTime(key.created + maxKeyAge)
   }
 
   #keyAdvice(proved: boolean): RunReport['keys'] {
@@ -159,9 +221,8 @@ function differs(before: Cluster, after: Cluster): boolean {
   return !sameKmsProfile(before.kms, after.kms) || before.kubernetesVersion !== after.kubernetesVersion
 }
 
-function snapshot(cluster: Cluster): ClusterSnapshot {
-  const { securityProfile, kms, kubernetesVersion, provisioningState } = cluster
-  return { securityProfile, kms, kubernetesVersion, provisioningState }
+function isoTime(time: number): string {
+  return new Date(time).toISOString()
 }
 
 /** The report of a run that never began, because its inputs can't be used. */
@@ -170,6 +231,7 @@ export function rejectedReport(operation: string, { code, message, fix }: Action
     schemaVersion: 1,
     operation,
     dryRun: false,
+    name: undefined,
     cluster: '',
     run: undefined,
     startedAt: new Date().toISOString(),
@@ -182,7 +244,10 @@ export function rejectedReport(operation: string, { code, message, fix }: Action
     after: undefined,
     changed: false,
     proved: false,
+    rotationDueAt: undefined,
     plan: undefined,
+    estimate: undefined,
+    approval: undefined,
     steps: [],
     proofs: [],
     keys: []

@@ -2,7 +2,10 @@ import { ActionError, ClusterChangedError, toActionError } from './errors.ts'
 import { Journal } from './journal.ts'
 import type { Lock } from './kubernetes/lock.ts'
 import { emptyMemory } from './memory.ts'
+import { createApprovals } from './approvals.ts'
+import { refusal } from './model/finding.ts'
 import type { ClusterRecord } from './model/goal.ts'
+import { changedSince, type Observed } from './model/observed.ts'
 import type { RunReport } from './model/report.ts'
 import type { Step } from './model/step.ts'
 import { observe } from './observe.ts'
@@ -25,7 +28,12 @@ export async function run(request: Request, platform: Platform): Promise<RunRepo
   const { log } = platform
   const memory = emptyMemory()
   const journal = new Journal(request, platform, memory)
+  const approvals = createApprovals(request, platform, memory)
   let lock: Lock | undefined
+  /** Whether a step was carried out other than waiting. */
+  let begun = false
+  /** What was observed when somebody else changed the cluster under our hands. */
+  let surprised: Observed | undefined
   try {
     for (let steps = 0, surprises = 0; steps < MOST_STEPS;) {
       platform.signal.throwIfAborted()
@@ -35,9 +43,22 @@ export async function run(request: Request, platform: Platform): Promise<RunRepo
       const decision = decide(request, observed)
       const waiting = decision.kind === 'step' && decision.step.kind === 'wait-for-cluster'
       const needsLock = decision.kind === 'step' && bind(decision.step).needsLock
-      if (journal.plan === undefined && !waiting) journal.planned(makePlan(request, observed))
+      // Until something is begun, the plan is made anew: others may change the cluster while this run waits for it.
+      if (!begun && !waiting) journal.planned(makePlan(request, observed))
       if (decision.kind === 'refused') return journal.refused(decision.findings)
-      if (request.dryRun && !waiting) return journal.onlyPlanned()
+      if (!begun && !waiting) {
+        const objection = await approvals.check(journal, observed)
+        if (objection !== undefined) return journal.refused([objection])
+      }
+      if (surprised !== undefined && request.approval !== undefined && changedSince(surprised, observed)) {
+        return journal.refused([
+          refusal('plan-changed', 'Somebody changed the cluster while the approved plan was carried out.')
+        ])
+      }
+      if (request.dryRun && !waiting) {
+        journal.estimated(await countSecrets(platform, journal))
+        return journal.onlyPlanned()
+      }
       if (decision.kind === 'done') {
         if (lock !== undefined) await closeRecord(platform, observed.record)
         return journal.done(decision.sentence, decision.findings)
@@ -55,6 +76,8 @@ export async function run(request: Request, platform: Platform): Promise<RunRepo
         timeout: request.timeout,
         signal: lock === undefined ? platform.signal : AbortSignal.any([platform.signal, lock.lost])
       }
+      begun ||= !waiting
+      surprised = undefined
       try {
         await perform(decision.step, context, journal)
         steps++
@@ -62,6 +85,7 @@ export async function run(request: Request, platform: Platform): Promise<RunRepo
       } catch (error) {
         if (!(error instanceof ClusterChangedError) || ++surprises > MOST_SURPRISES) throw error
         log.info(`${error.message} Looking again.`)
+        surprised = observed
       }
     }
     throw new Error(`${request.operation} did not end after ${String(MOST_STEPS)} steps.`)
@@ -70,6 +94,17 @@ export async function run(request: Request, platform: Platform): Promise<RunRepo
   } finally {
     await lock?.release()
     await platform.close()
+  }
+}
+
+/** For an estimate: where it can't be had, there is none. */
+async function countSecrets({ kubernetes, log }: Platform, { plan }: Journal): Promise<number | undefined> {
+  if (plan?.basis.steps.some(({ kind }) => kind === 'prove-secrets') !== true) return undefined
+  try {
+    return await (await kubernetes()).countSecrets()
+  } catch (error) {
+    log.debug(`The Secrets could not be counted: ${toActionError(error).message}`)
+    return undefined
   }
 }
 
@@ -117,5 +152,6 @@ async function salvage(context: StepContext, journal: Journal): Promise<void> {
 
 /** The goal is reached: the record keeps what was proved, and nothing is under way any more. */
 async function closeRecord(platform: Platform, record: ClusterRecord): Promise<void> {
-  if (record.goal !== undefined) await (await platform.kubernetes()).record.write({ ...record, goal: undefined })
+  if (record.goal !== undefined)
+    await (await platform.kubernetes()).record.write({ ...record, goal: undefined, approvedPlan: undefined })
 }

@@ -15,6 +15,8 @@ export interface Memory {
   goal: Goal | undefined
   /** Url of the key version that this run made. */
   madeKeyId: string | undefined
+  /** Hash of the approved plan that this run carries out. */
+  approvedPlan: string | undefined
   readonly proofs: ProofReport[]
   /** What was read once, because nobody changes it in a run but a step, which then forgets it. */
   readonly seen: {
@@ -33,6 +35,7 @@ export function emptyMemory(): Memory {
     keyChange: undefined,
     goal: undefined,
     madeKeyId: undefined,
+    approvedPlan: undefined,
     proofs: [],
     seen: { tenantId: undefined, assignIdentity: undefined, vaults: new Map(), access: new Map() }
   }

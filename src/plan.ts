@@ -1,8 +1,9 @@
-import { createHash } from 'node:crypto'
-import { canonicalJson, type Json } from './model/json.ts'
+import { asObject } from './model/json.ts'
+import { isLasting } from './model/approved-plan.ts'
 import { keyIdOf } from './model/kms-profile.ts'
 import type { Finding } from './model/finding.ts'
 import type { Observed } from './model/observed.ts'
+import { hashOfBasis, type PlanBasis } from './model/plan-basis.ts'
 import type { Plan } from './model/report.ts'
 import type { Step } from './model/step.ts'
 import { decide } from './operations/decide.ts'
@@ -23,16 +24,18 @@ export function makePlan(
     const decision = decide(request, state)
     if (decision.kind !== 'step') {
       const refusals = decision.kind === 'refused' ? decision.findings : []
+      const basis = basisOf(
+        request,
+        observed,
+        steps.map(({ step }) => step),
+        refusals.map(({ code }) => code)
+      )
       const plan = {
         steps: steps.map(({ step, title }) => ({ kind: step.kind, title })),
         sentence: decision.kind === 'refused' ? refusals.map(({ message }) => message).join(' ') : decision.sentence,
         refused: decision.kind === 'refused',
-        hash: hashOf(
-          request,
-          observed,
-          steps.map(({ step }) => step),
-          refusals.map(({ code }) => code)
-        )
+        basis,
+        hash: hashOfBasis(basis)
       }
       return { plan, refusals }
     }
@@ -43,20 +46,20 @@ export function makePlan(
   throw new Error(`The plan of ${request.operation} does not end.`)
 }
 
-/** Only what decisions depend on: no times, no eTags, no passing state of the cluster. */
-function hashOf(request: Request, observed: Observed, steps: readonly Step[], refusals: readonly string[]): string {
-  const lasting = steps.filter(({ kind }) => kind !== 'wait-for-cluster' && kind !== 'record-goal')
-  const { cluster } = observed
-  const facts = {
-    operation: request.operation,
-    cluster: cluster?.id.toLowerCase() ?? null,
-    keyId: (cluster && keyIdOf(cluster.kms))?.toLowerCase() ?? null,
-    networkAccess: cluster?.kms.enabled === true ? cluster.kms.networkAccess : null,
-    minor: cluster?.kubernetesVersion.split('.').slice(0, 2).join('.') ?? null,
-    steps: lasting,
+function basisOf(
+  { operation }: Request,
+  { cluster }: Observed,
+  steps: readonly Step[],
+  refusals: readonly string[]
+): PlanBasis {
+  return {
+    operation,
+    cluster: cluster?.id.toLowerCase(),
+    keyId: (cluster && keyIdOf(cluster.kms))?.toLowerCase(),
+    networkAccess: cluster?.kms.enabled === true ? cluster.kms.networkAccess : undefined,
+    kubernetesMinor: cluster?.kubernetesVersion.split('.').slice(0, 2).join('.'),
+    // As JSON, in which a plan is kept and compared.
+    steps: steps.filter(({ kind }) => isLasting(kind)).map((step) => asObject(JSON.parse(JSON.stringify(step)))),
     refusals
   }
-  return createHash('sha256')
-    .update(canonicalJson(JSON.parse(JSON.stringify(facts)) as Json))
-    .digest('hex')
 }

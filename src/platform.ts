@@ -9,6 +9,7 @@ import { tenantOf } from './azure/subscriptions.ts'
 import { createVaults, type Vaults } from './azure/vaults.ts'
 import { connectKubernetes, type Kubernetes } from './kubernetes/kubernetes.ts'
 import type { Log } from './log.ts'
+import type { ApprovedPlan } from './model/approved-plan.ts'
 import type { Request } from './request.ts'
 
 /** The Entra application of every AKS API server, the same in all clouds. Source: learn.microsoft.com/azure/aks/kubelogin-authentication */
@@ -27,6 +28,8 @@ export interface Platform {
   kubernetes(): Promise<Kubernetes>
   /** Ends all connections. */
   close(): Promise<void>
+  /** The plan that was approved on the pull request. Throws ActionError `plan-not-found` where there is none. */
+  approvedPlan(operation: string, cluster: string): Promise<ApprovedPlan>
   /** Url of the workflow run; undefined outside GitHub Actions. */
   readonly run: string | undefined
   /** Milliseconds since the epoch. */
@@ -39,6 +42,7 @@ export interface Platform {
 export interface PlatformOptions {
   /** Asks GitHub for a new ID token. */
   readonly getIdToken: (audience: string) => Promise<string>
+  readonly approvedPlan: Platform['approvedPlan']
   readonly run: string | undefined
   readonly log: Log
   readonly signal: AbortSignal
@@ -46,7 +50,7 @@ export interface PlatformOptions {
 
 /** The real one: Azure and the cluster of the request. Nothing is sent before it is first needed. */
 export function createPlatform(request: Request, options: PlatformOptions): Platform {
-  const { getIdToken, run, log, signal } = options
+  const { getIdToken, approvedPlan, run, log, signal } = options
   const credential = createCredential(request.credential, request.cloud, { getIdToken })
   const arm = createResourceManager(credential, request.cloud, request.subscriptionId)
   const clusters = request.cluster && createManagedClusters(arm, request.cluster)
@@ -79,6 +83,7 @@ export function createPlatform(request: Request, options: PlatformOptions): Plat
       const connected = await connection?.catch(() => undefined)
       connected?.close()
     },
+    approvedPlan,
     run,
     now: Date.now,
     log,

@@ -72,6 +72,8 @@ export interface Request {
   readonly dueOnly: boolean
   /** What the cluster is to be like, for `reconcile`. */
   readonly desired: DesiredCluster | undefined
+  /** Only a plan that was approved may be carried out: the one of this hash, or the one in the comment on the pull request. */
+  readonly approval: { readonly kind: 'hash'; readonly hash: string } | { readonly kind: 'comment' } | undefined
   /** In milliseconds, for the whole run. */
   readonly timeout: number
   /** Requests to the Kubernetes API under way at once, at most. */
@@ -114,6 +116,8 @@ export interface RawInputs {
   readonly desiredState: string
   /** Name of its entry. */
   readonly cluster: string
+  readonly expectedPlanHash: string
+  readonly approvedPlan: string
   readonly timeoutMinutes: string
   readonly maxConcurrency: string
   readonly maxRequestsPerSecond: string
@@ -155,6 +159,7 @@ export function parseRequest(inputs: RawInputs): Request {
     identityResourceId: parseIdentityId(inputs.identityResourceId),
     clusterDefinition: undefined,
     dueOnly: parseBoolean('due-only', inputs.dueOnly),
+    approval: parseApproval(inputs),
     timeout:
       parseWhole('timeout-minutes', inputs.timeoutMinutes || '120', 99_999, 'a whole number of minutes from 1') *
       60_000,
@@ -265,6 +270,19 @@ function parseDesiredTarget(inputs: RawInputs, cloud: Cloud): RequestedTarget {
   }
   const { subscriptionId, resourceGroup } = cluster
   return { cluster, subscriptionId, resourceGroup, credential: parseCredential(inputs), desired }
+}
+
+function parseApproval({ expectedPlanHash, approvedPlan }: RawInputs): Request['approval'] {
+  if (approvedPlan !== '') {
+    if (approvedPlan !== 'comment') throw invalid('approved-plan', approvedPlan, '`comment`, or nothing')
+    forbidden('expected-plan-hash', expectedPlanHash, 'The comment that `approved-plan` looks for has the hash.')
+    return { kind: 'comment' }
+  }
+  if (expectedPlanHash === '') return undefined
+  const hash = expectedPlanHash.toLowerCase()
+  if (!/^[0-9a-f]{64}$/.test(hash))
+    throw invalid('expected-plan-hash', expectedPlanHash, 'the output `plan-hash` of a dry run, 64 hexadecimal digits')
+  return { kind: 'hash', hash }
 }
 
 /** `true` or `false` as YAML 1.2 writes them, and nothing that only looks like it. */

@@ -7,6 +7,7 @@ import type { ControlPlane, SeedSecret } from './contract.ts'
 import type { RealControlPlane } from './control-plane/real.ts'
 import { startEmbeddedControlPlane, type EmbeddedControlPlane } from './embedded-apiserver/server.ts'
 import { startGitHubIssuer, type GitHubIssuer } from './github/oidc-issuer.ts'
+import { startGitHubApi, type GitHubApi } from './github/rest-api.ts'
 import { startNetwork, type Network } from './network.ts'
 import { runAction, type RunOptions, type RunResult } from './runner/run-action.ts'
 
@@ -35,6 +36,7 @@ export type Inputs = Readonly<Record<string, string>>
 export interface Bed<C extends ControlPlane = ControlPlane> {
   readonly azure: Azure
   readonly github: GitHubIssuer
+  readonly githubApi: GitHubApi
   readonly network: Network
   readonly vault: Vault
   readonly cluster: ManagedCluster
@@ -78,6 +80,7 @@ async function startBed<C extends ControlPlane>(
     closers.push(() => network.close())
     const github = await startGitHubIssuer()
     closers.push(() => github.close())
+    const githubApi = startGitHubApi(network)
     const { cloud, timeScale, offeredVersions } = options
     const azure = await startAzure({
       network,
@@ -119,6 +122,7 @@ async function startBed<C extends ControlPlane>(
     return {
       azure,
       github,
+      githubApi,
       network,
       vault,
       cluster,
@@ -130,7 +134,7 @@ async function startBed<C extends ControlPlane>(
         runAction({
           ...runOptions,
           inputs: inputs(operation, more),
-          env: { ...network.environment, ...github.environment, ...runOptions.env }
+          env: { ...network.environment, ...github.environment, ...githubApi.environment, ...runOptions.env }
         }),
       stop
     }

@@ -2,6 +2,7 @@ import type { Log } from '../log.ts'
 import type { Proof } from '../model/secrets.ts'
 import { Api } from './api.ts'
 import { readKubeconfig, type EndpointOptions } from './connection.ts'
+import { estimateSecrets } from './listing.ts'
 import { acquireLock, type Lock } from './lock.ts'
 import { proveSecrets, type ProofOptions } from './proof.ts'
 import { RecordStore } from './record.ts'
@@ -12,6 +13,8 @@ export interface Kubernetes {
   readonly server: string
   readonly record: Pick<RecordStore, 'read' | 'write'>
   readonly lock: { acquire(): Promise<Lock> }
+  /** About how many Secrets there are; undefined where the API server does not say. */
+  countSecrets(): Promise<number | undefined>
   prove(options: Pick<ProofOptions, 'signal' | 'onProgress' | 'writeKey' | 'keyChange' | 'behindMs'>): Promise<Proof>
   /** Ends all connections but those of a lock that is still held. */
   close(): void
@@ -44,6 +47,7 @@ export function connectKubernetes(options: KubernetesOptions): Kubernetes {
     server: endpoint.server.host,
     record: new RecordStore(api, namespace, log),
     lock: { acquire: () => acquireLock({ endpoint, namespace, holder, signal, log }) },
+    countSecrets: () => estimateSecrets(api),
     prove: (proof) => proveSecrets({ endpoint, signal, log, maxConcurrency, maxRequestsPerSecond, ...proof }),
     close: () => api.close()
   }

@@ -130,6 +130,7 @@ export function parseRecord(data: Json): { readonly record: ClusterRecord; reado
       previousKeyId: text('previousKeyId'),
       provedAt: provedAt !== undefined && !Number.isNaN(Date.parse(provedAt)) ? provedAt : undefined,
       provedBy: text('provedBy'),
+      approvedPlan: text('approvedPlan'),
       goal
     },
     notes:

@@ -21,6 +21,8 @@ export interface ClusterRecord {
   /** Url of the run that proved it. */
   readonly provedBy: string | undefined
   readonly goal: Goal | undefined
+  /** Hash of the approved plan that the run set out by which set the goal; undefined where none was asked for. */
+  readonly approvedPlan: string | undefined
 }
 
 export const EMPTY_RECORD: ClusterRecord = {
@@ -28,5 +30,6 @@ export const EMPTY_RECORD: ClusterRecord = {
   previousKeyId: undefined,
   provedAt: undefined,
   provedBy: undefined,
-  goal: undefined
+  goal: undefined,
+  approvedPlan: undefined
 }

@@ -3,6 +3,7 @@ import type { Finding } from './finding.ts'
 import type { ClusterRecord, Goal } from './goal.ts'
 import type { KeyObservation, KeyVersionsObservation } from './key.ts'
 import type { Key } from './key-id.ts'
+import { sameKmsProfile } from './kms-profile.ts'
 import type { Permission, VaultAccess, VaultObservation } from './vault.ts'
 
 /** Everything that a decision may depend on, read at one moment. */
@@ -39,6 +40,12 @@ export interface Observed {
 
 export function keyOf(observed: Observed, keyId: string): KeyObservation | undefined {
   return observed.keys.get(keyId.toLowerCase())
+}
+
+/** Whether somebody gave the cluster another KMS profile or Kubernetes version in between. */
+export function changedSince({ cluster: before }: Observed, { cluster: after }: Observed): boolean {
+  if (before === undefined || after === undefined) return before !== after
+  return !sameKmsProfile(before.kms, after.kms) || before.kubernetesVersion !== after.kubernetesVersion
 }
 
 /** What is observed of a cluster that Azure knows. */

@@ -1,7 +1,10 @@
 import type { Evidence } from './api-servers.ts'
+import type { Estimate } from './estimate.ts'
 import type { Finding } from './finding.ts'
 import type { KmsProfile } from './kms-profile.ts'
 import type { JsonObject } from './json.ts'
+import type { PlanBasis } from './plan-basis.ts'
+import type { DiffLine } from './plan-diff.ts'
 import type { SecretCounts, SecretFailure } from './secrets.ts'
 import type { Code } from '../errors.ts'
 
@@ -12,6 +15,8 @@ export type RunResult = 'done' | 'planned' | 'refused' | 'failed' | 'cancelled'
 export interface ClusterSnapshot {
   readonly securityProfile: JsonObject
   readonly kms: KmsProfile
+  /** Of the key version in use; undefined where there is none, or it could not be read. Times are ISO 8601. */
+  readonly keyVersion: { readonly createdAt: string; readonly expiresAt: string | undefined } | undefined
   readonly kubernetesVersion: string
   readonly provisioningState: string
 }
@@ -56,8 +61,19 @@ export interface Plan {
   /** How the plan ends. */
   readonly sentence: string
   readonly refused: boolean
-  /** SHA-256 in hex over what the decisions depend on; the same until one of these changes. */
+  readonly basis: PlanBasis
+  /** SHA-256 of the basis in hex; the same until something changes that the plan depends on. */
   readonly hash: string
+}
+
+/** How the plan of a run compares with the approved one. */
+export interface ApprovalReport {
+  readonly hash: string
+  /** Where the approved plan is; undefined where only its hash was given. */
+  readonly url: string | undefined
+  readonly sentence: string
+  /** Empty where the plan may be carried out. */
+  readonly diff: readonly DiffLine[]
 }
 
 /** Everything that a run has to say; written as JSON, schema in docs/report.schema.json. Times are ISO 8601 in UTC. */
@@ -65,6 +81,8 @@ export interface RunReport {
   readonly schemaVersion: 1
   readonly operation: string
   readonly dryRun: boolean
+  /** Of the cluster in the desired state; undefined for other operations than `reconcile`. */
+  readonly name: string | undefined
   /** ARM id. */
   readonly cluster: string
   /** Url of the workflow run; undefined outside GitHub Actions. */
@@ -82,7 +100,13 @@ export interface RunReport {
   readonly changed: boolean
   /** Whether every Secret was proved under the profile that the cluster has at the end. */
   readonly proved: boolean
+  /** When the key version in use at the end reaches its greatest age; undefined where none was asked for, or it could not be read. */
+  readonly rotationDueAt: string | undefined
   readonly plan: Plan | undefined
+  /** Of a dry run. */
+  readonly estimate: Estimate | undefined
+  /** Where only an approved plan was to be carried out. */
+  readonly approval: ApprovalReport | undefined
   readonly steps: readonly StepReport[]
   readonly proofs: readonly ProofReport[]
   readonly keys: readonly KeyAdvice[]

@@ -1,5 +1,6 @@
 import type { Evidence } from '../model/api-servers.ts'
-import type { ClusterSnapshot, Plan, ProofReport, RunReport } from '../model/report.ts'
+import type { Estimate } from '../model/estimate.ts'
+import type { ApprovalReport, ClusterSnapshot, Plan, ProofReport, RunReport } from '../model/report.ts'
 import type { KmsProfile } from '../model/kms-profile.ts'
 import type { SecretCounts } from '../model/secrets.ts'
 
@@ -12,6 +13,7 @@ export function reportToJson(report: RunReport): string {
     schemaVersion: report.schemaVersion,
     operation: report.operation,
     dryRun: report.dryRun,
+    name: report.name,
     cluster: report.cluster,
     run: report.run,
     startedAt: report.startedAt,
@@ -21,19 +23,29 @@ export function reportToJson(report: RunReport): string {
     error: report.error && { code: report.error.code, message: report.error.message, fix: report.error.fix },
     changed: report.changed,
     proved: report.proved,
+    rotationDueAt: report.rotationDueAt,
     findings: report.findings.map(({ severity, code, message, fix }) => ({ severity, code, message, fix })),
     before: report.before && snapshot(report.before),
     after: report.after && snapshot(report.after),
     keys: report.keys.map(({ keyId, state, sentence }) => ({ keyId, state, sentence })),
     plan: report.plan && plan(report.plan),
+    estimate: report.estimate && estimate(report.estimate),
+    approval: report.approval && approval(report.approval),
     steps: report.steps.map(({ kind, title, durationMs, result }) => ({ kind, title, durationMs, result })),
     proofs: report.proofs.map(proof)
   }
   return `${JSON.stringify(document, undefined, 2)}\n`
 }
 
-function snapshot({ provisioningState, kubernetesVersion, kms, securityProfile }: ClusterSnapshot): object {
-  return { provisioningState, kubernetesVersion, kms: profile(kms), securityProfile }
+function snapshot(snapshot: ClusterSnapshot): object {
+  const { provisioningState, kubernetesVersion, kms, keyVersion, securityProfile } = snapshot
+  return {
+    provisioningState,
+    kubernetesVersion,
+    kms: profile(kms),
+    keyVersion: keyVersion && { createdAt: keyVersion.createdAt, expiresAt: keyVersion.expiresAt },
+    securityProfile
+  }
 }
 
 function profile(kms: KmsProfile): object {
@@ -41,8 +53,23 @@ function profile(kms: KmsProfile): object {
   return { enabled: true, keyId: kms.keyId, networkAccess: kms.networkAccess, vaultResourceId: kms.vaultResourceId }
 }
 
-function plan({ steps, sentence, refused, hash }: Plan): object {
-  return { steps: steps.map(({ kind, title }) => ({ kind, title })), sentence, refused, hash }
+function plan({ steps, sentence, refused, hash, basis }: Plan): object {
+  const { operation, cluster, keyId, networkAccess, kubernetesMinor, refusals } = basis
+  return {
+    steps: steps.map(({ kind, title }) => ({ kind, title })),
+    sentence,
+    refused,
+    hash,
+    basis: { operation, cluster, keyId, networkAccess, kubernetesMinor, steps: basis.steps, refusals }
+  }
+}
+
+function estimate({ secrets, minMs, maxMs }: Estimate): Estimate {
+  return { secrets, minMs, maxMs }
+}
+
+function approval({ hash, url, sentence, diff }: ApprovalReport): object {
+  return { hash, url, sentence, diff: diff.map(({ mark, text }) => `${mark} ${text}`) }
 }
 
 function proof({ when, proved, counts, passes, namespaces, evidence, failures }: ProofReport): object {

@@ -38,6 +38,13 @@ export function table(columns: readonly Column[], rows: readonly (readonly strin
   ].join('\n')
 }
 
+/** A block of code as it is; control characters but line feeds become blanks. */
+export function fenced(language: string, text: string): string {
+  const longest = Math.max(...[...text.matchAll(/`+/g)].map(([ticks]) => ticks.length), 2)
+  const fence = '`'.repeat(longest + 1)
+  return `${fence}${language}\n${text.replace(/[^\P{Cc}\n]+/gu, ' ')}\n${fence}`
+}
+
 /** A part that is folded in until somebody opens it. `title` is plain words of ours: Markdown does not reach into a `<summary>`. */
 export function details(title: string, body: string, open = false): string {
   return `<details${open ? ' open' : ''}>\n<summary>${title}</summary>\n\n${body}\n\n</details>`

@@ -3,9 +3,9 @@ import { keyIdOf } from '../model/kms-profile.ts'
 
 /**
  * The action's outputs by name; an empty text where there is nothing to say. The numbers are those of the last proof.
- * `reportPath` is the file of the JSON report.
+ * `reportPath` is the file of the JSON report, `commentUrl` the plan's comment.
  */
-export function outputsOf(report: RunReport, reportPath: string): Record<string, string> {
+export function outputsOf(report: RunReport, reportPath: string, commentUrl = ''): Record<string, string> {
   const counts = report.proofs.at(-1)?.counts
   return {
     changed: String(report.changed),
@@ -19,6 +19,7 @@ export function outputsOf(report: RunReport, reportPath: string): Record<string,
     'secrets-already-current': optional(counts?.alreadyCurrent),
     'secrets-failed': optional(counts?.failed),
     'plan-hash': report.plan?.hash ?? '',
+    'comment-url': commentUrl,
     report: reportPath
   }
 }

@@ -1,7 +1,6 @@
-import { CATALOG } from '../errors.ts'
-import type { RunReport, RunResult } from '../model/report.ts'
-import { bold, code, link, prose } from './markdown.ts'
+import type { RunReport } from '../model/report.ts'
 import { apiServersSection } from './sections/api-servers.ts'
+import { approvalSection } from './sections/approval.ts'
 import { clusterSection } from './sections/cluster.ts'
 import { failuresSection } from './sections/failures.ts'
 import { findingsSection } from './sections/findings.ts'
@@ -11,7 +10,7 @@ import { problemSection } from './sections/problem.ts'
 import { namespacesSection, passesSection, secretsSection } from './sections/secrets.ts'
 import { blocks, type Limits, type Section } from './sections/section.ts'
 import { stepsSection } from './sections/steps.ts'
-import { clip, clusterNames, formatDuration, formatTime, plural } from './text.ts'
+import { verdict } from './sections/verdict.ts'
 
 const FULL: Limits = {
   visibleNamespaces: 10,
@@ -57,6 +56,7 @@ const SECTIONS: readonly Section[] = [
   problemSection,
   findingsSection,
   planSection,
+  approvalSection,
   failuresSection,
   clusterSection,
   secretsSection,
@@ -69,38 +69,4 @@ const SECTIONS: readonly Section[] = [
 
 function render(report: RunReport, { docsUrl = 'docs' }: SummaryOptions, limits: Limits): string {
   return `${blocks(...SECTIONS.map((section) => section(report, { docsUrl, limits })))}\n`
-}
-
-const VERDICT: Readonly<Record<RunResult, string>> = {
-  done: '✅',
-  planned: '📝',
-  refused: '⛔',
-  failed: '❌',
-  cancelled: '⏹️'
-}
-
-/** Icon and sentence, and in a line below what ran where. */
-function verdict(report: RunReport, { limits }: { readonly limits: Limits }): string {
-  const { name, resourceGroup } = clusterNames(report.cluster)
-  const icon = report.result === 'planned' && report.plan?.refused === true ? VERDICT.refused : VERDICT[report.result]
-  const facts = [
-    code(report.operation) + (report.dryRun ? ' (dry run)' : ''),
-    name === '' ? '' : `cluster ${bold(code(name))}`,
-    resourceGroup === undefined ? '' : `resource group ${code(resourceGroup)}`,
-    report.result,
-    formatTime(report.startedAt),
-    formatDuration(report.durationMs),
-    report.run === undefined ? '' : link('workflow run', report.run)
-  ].filter((fact) => fact !== '')
-  return `### ${icon} ${prose(clip(headline(report), limits.cell))}\n\n${facts.join(' · ')}`
-}
-
-/** One sentence at a glance: an error's message may be long and stands below, and what a plan leads to has not happened. */
-function headline({ result, sentence, error, plan }: RunReport): string {
-  if (result === 'planned' && plan !== undefined) {
-    const steps = plural(plan.steps.length, 'step')
-    if (plan.refused) return `Dry run: refused after ${steps}. Nothing was changed.`
-    return plan.steps.length === 0 ? `Dry run: ${plan.sentence}` : `Dry run: ${steps} to take. Nothing was changed.`
-  }
-  return error?.message === sentence ? CATALOG[error.code].title : sentence
 }

@@ -14,6 +14,6 @@ export const recordGoal: StepDefinition<Extract<Step, { kind: 'record-goal' }>> 
   },
   async perform(step, { kubernetes, observed, memory }) {
     memory.goal = step.goal
-    await (await kubernetes()).record.write({ ...observed.record, goal: step.goal })
+    await (await kubernetes()).record.write({ ...observed.record, goal: step.goal, approvedPlan: memory.approvedPlan })
   }
 }

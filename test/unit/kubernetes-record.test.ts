@@ -18,7 +18,8 @@ const record: ClusterRecord = {
     },
     fromKeyId: 'https://v.vault.azure.net/keys/etcd/2',
     kubernetesVersion: undefined
-  }
+  },
+  approvedPlan: 'a'.repeat(64)
 }
 
 test.each([
@@ -43,7 +44,7 @@ test.each([
 })
 
 test('is one text a line for kubectl', () => {
-  expect(formatRecord({ ...record, goal: undefined, previousKeyId: undefined })).toEqual({
+  expect(formatRecord({ ...record, goal: undefined, approvedPlan: undefined, previousKeyId: undefined })).toEqual({
     schemaVersion: '1',
     provedKeyId: record.provedKeyId,
     provedAt: record.provedAt,

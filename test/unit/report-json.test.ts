@@ -29,12 +29,12 @@ function parsed(source: RunReport): Record<string, unknown> {
   return JSON.parse(reportToJson(source)) as Record<string, unknown>
 }
 
-/** Every object of a document with its path, except inside the security profiles, whose shape is Azure's. */
+/** Every object of a document with its path, except inside the security profiles, whose shape is Azure's, and in a plan's steps. */
 function objectsIn(
   value: unknown,
   path = ''
 ): readonly { readonly path: string; readonly object: Record<string, unknown> }[] {
-  if (typeof value !== 'object' || value === null || path.endsWith('securityProfile')) return []
+  if (typeof value !== 'object' || value === null || /securityProfile$|\/basis\/steps$/.test(path)) return []
   const inner = Object.entries(value).flatMap(([name, member]) => objectsIn(member, `${path}/${name}`))
   return Array.isArray(value) ? inner : [{ path, object: value as Record<string, unknown> }, ...inner]
 }
@@ -62,7 +62,8 @@ function kindsOf(objects: ReturnType<typeof objectsIn>): ReturnType<typeof objec
   return [...new Map(kinds).values()]
 }
 
-const OPTIONAL = /^\/(run|error|before|after|plan)$|\/evidence\/(reason|live)$|\/keys\/\d+\/last(Status|Read|Write)At$/
+const OPTIONAL =
+  /^\/(run|error|before|after|plan|estimate|approval|name|rotationDueAt)$|\/keyVersion(\/expiresAt)?$|\/basis\/(cluster|keyId|networkAccess|kubernetesMinor)$|\/estimate\/(secrets|maxMs)$|\/evidence\/(reason|live)$|\/keys\/\d+\/last(Status|Read|Write)At$/
 
 test.each([
   ['a failed run', failedOnSecrets(1)],

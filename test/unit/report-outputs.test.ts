@@ -24,6 +24,7 @@ test('a rotation gives both key versions and the numbers of the last proof', () 
     'secrets-already-current': '0',
     'secrets-failed': '0',
     'plan-hash': '',
+    'comment-url': '',
     report: '/tmp/report.json'
   })
   expect(JSON.parse(outputs['security-profile-after'] ?? '')).toEqual(rotated().after?.securityProfile)
@@ -46,6 +47,7 @@ test('what was not observed is empty', () => {
     'secrets-already-current': '',
     'secrets-failed': '',
     'plan-hash': '',
+    'comment-url': '',
     report: ''
   })
 })

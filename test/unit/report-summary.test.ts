@@ -5,6 +5,7 @@ import { KMS_OFF } from '../../src/model/kms-profile.ts'
 import type { ProofReport, RunReport } from '../../src/model/report.ts'
 import { fitSummary, renderSummary } from '../../src/report/summary.ts'
 import {
+  basis,
   cancelledAfterChange,
   cancelledInPass,
   counts,
@@ -271,7 +272,13 @@ test('a plan is numbered, with its hash, and claims nothing', () => {
 })
 
 test('a plan without a step has its end in the verdict', () => {
-  const plan = { steps: [], sentence: 'Not due until 2027-01-14.', refused: false, hash: 'a'.repeat(64) }
+  const plan = {
+    steps: [],
+    sentence: 'Not due until 2027-01-14.',
+    refused: false,
+    hash: 'a'.repeat(64),
+    basis: basis('rotate')
+  }
   const summary = renderSummary({ ...plannedRotation(), plan })
   expect(summary).toMatch(/^### 📝 Dry run: Not due until 2027-01-14\.\n/)
   expect(summary).not.toContain('In the end')

@@ -1,18 +1,32 @@
 import { spawn } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { load } from 'js-yaml'
+import type { JsonObject } from '../../src/model/json.ts'
 
 /** The built action, as a runner would start it. */
-export const BUNDLE = fileURLToPath(new URL('../../dist/index.js', import.meta.url))
+export const BUNDLE = bundleOf('')
 
-const METADATA = new URL('../../action.yml', import.meta.url)
+/** The bundle of the action in a folder of the repository; empty for the one at its root. */
+function bundleOf(folder: string): string {
+  return fileURLToPath(new URL(`../../dist/${folder === '' ? '' : `${folder}/`}index.js`, import.meta.url))
+}
 
 /** How GitHub's runner ends a step: SIGINT, and harder if that is not heeded (actions/runner, ProcessInvoker.cs). */
 const SIGTERM_AFTER_MS = 7_500
 const SIGKILL_AFTER_MS = 2_500
+
+/** What a workflow run was started by. */
+export interface WorkflowEvent {
+  /** Such as `pull_request`. */
+  readonly name: string
+  /** As GitHub's webhooks have it. */
+  readonly payload?: JsonObject
+  readonly ref?: string
+  readonly sha?: string
+}
 
 export interface RunOptions {
   /** By input name; the runner upper-cases names and keeps dashes. */
@@ -27,7 +41,15 @@ export interface RunOptions {
   readonly onLine?: (line: string) => void
   /** Called with the id of the process once it runs. */
   readonly onStart?: (pid: number) => void
+  /** Folder of another action of this repository than the one at its root. */
+  readonly action?: string
   readonly bundle?: string
+  /** Default: a schedule on the main branch. */
+  readonly event?: WorkflowEvent
+  /** What `github.token` is; default: empty. */
+  readonly token?: string
+  /** Files of the workspace, by path. */
+  readonly files?: Readonly<Record<string, string>>
 }
 
 export interface RunResult {
@@ -61,17 +83,31 @@ export async function runAction(options: RunOptions): Promise<RunResult> {
     fileVariables[variable] = join(home, file)
     await writeFile(join(home, file), '')
   }
-  const inputs = Object.entries({ ...(await defaults()), ...options.inputs })
+  const { action = '', event = { name: 'schedule' }, token = '' } = options
+  const workspace = join(home, 'workspace')
+  await mkdir(workspace)
+  for (const [path, text] of Object.entries(options.files ?? {})) {
+    await mkdir(dirname(join(workspace, path)), { recursive: true })
+    await writeFile(join(workspace, path), text)
+  }
+  const eventPath = join(home, 'event.json')
+  await writeFile(eventPath, JSON.stringify(event.payload ?? {}))
+  const inputs = Object.entries({ ...(await defaults(action, token)), ...options.inputs })
   const startedAt = performance.now()
   try {
-    const { exitCode, log } = await execute(options, {
+    const started = { ...options, bundle: options.bundle ?? bundleOf(action), workspace }
+    const { exitCode, log } = await execute(started, {
       PATH: process.env['PATH'] ?? '',
       HOME: home,
       CI: 'true',
       GITHUB_ACTIONS: 'true',
       RUNNER_TEMP: home,
       RUNNER_OS: 'Linux',
-      GITHUB_WORKSPACE: home,
+      GITHUB_WORKSPACE: workspace,
+      GITHUB_EVENT_NAME: event.name,
+      GITHUB_EVENT_PATH: eventPath,
+      GITHUB_REF: event.ref ?? 'refs/heads/main',
+      GITHUB_SHA: event.sha ?? 'c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00',
       GITHUB_SERVER_URL: 'https://github.com',
       GITHUB_REPOSITORY: 'octo-org/platform',
       GITHUB_RUN_ID: '1234567890',
@@ -103,18 +139,31 @@ export async function runAction(options: RunOptions): Promise<RunResult> {
 }
 
 /** What the runner passes for inputs that a workflow does not set; an input without a default is passed empty. */
-async function defaults(): Promise<Record<string, string>> {
-  const metadata = load(await readFile(METADATA, 'utf8')) as {
+async function defaults(action: string, token: string): Promise<Record<string, string>> {
+  const path = new URL(`../../${action === '' ? '' : `${action}/`}action.yml`, import.meta.url)
+  const metadata = load(await readFile(path, 'utf8')) as {
     readonly inputs: Record<string, { readonly default?: string }>
   }
-  return Object.fromEntries(Object.entries(metadata.inputs).map(([name, input]) => [name, input.default ?? '']))
+  return Object.fromEntries(
+    Object.entries(metadata.inputs).map(([name, input]) => [
+      name,
+      (input.default ?? '').replace('${{ github.token }}', token)
+    ])
+  )
 }
 
 async function execute(
-  { cancel, kill, onLine, onStart, bundle = BUNDLE }: RunOptions,
+  {
+    cancel,
+    kill,
+    onLine,
+    onStart,
+    bundle,
+    workspace
+  }: RunOptions & { readonly bundle: string; readonly workspace: string },
   env: Readonly<Record<string, string>>
 ): Promise<{ readonly exitCode: number | null; readonly log: string }> {
-  const child = spawn(process.execPath, [bundle], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [bundle], { env, cwd: workspace, stdio: ['ignore', 'pipe', 'pipe'] })
   if (child.pid !== undefined) onStart?.(child.pid)
   let log = ''
   let partial = ''
