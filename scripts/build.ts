@@ -8,6 +8,12 @@ const COMPILED = 'out/src'
 /** A browser opener that @azure/identity drags in for interactive sign-in, which no workflow does. */
 const UNNEEDED_ASSETS: readonly string[] = ['xdg-open']
 
+/** What is bundled: where each action starts, and its folder in dist. */
+const BUNDLES: readonly (readonly [entry: string, folder: string])[] = [
+  ['index.js', '.'],
+  ['matrix-action/index.js', 'matrix']
+]
+
 /**
  * Bundles src into `outDir`: the same bytes from the same sources and lock file, in whatever folder.
  * TypeScript is compiled first, because ncc's own loader checks (and fails on) files that are not bundled.
@@ -15,17 +21,24 @@ const UNNEEDED_ASSETS: readonly string[] = ['xdg-open']
 export function build(outDir: string): void {
   rmSync(COMPILED, { recursive: true, force: true })
   rmSync(outDir, { recursive: true, force: true })
-  mkdirSync(outDir, { recursive: true })
-  const stats = 'out/stats.json'
   runModule('typescript/bin/tsc', ['--project', 'tsconfig.build.json'])
-  runModule('@vercel/ncc/dist/ncc/cli.js', [
-    ...['build', `${COMPILED}/index.js`, '--out', outDir, '--minify', '--no-cache', '--quiet', '--stats-out', stats]
-  ])
-  for (const name of UNNEEDED_ASSETS) rmSync(join(outDir, name), { force: true })
-  writeFileSync(join(outDir, 'licenses.txt'), licensesOf(readFileSync(stats, 'utf8')))
+  const statistics = BUNDLES.map(([entry, folder]) => bundle(entry, join(outDir, folder)))
+  writeFileSync(join(outDir, 'licenses.txt'), licensesOf(statistics))
 
-  const unexpected = readdirSync(outDir).filter((name) => !/^(.*\.js|package\.json|licenses\.txt)$/.test(name))
-  if (unexpected.length > 0) throw new Error(`Unexpected files in the bundle: ${unexpected.join(', ')}`)
+  const files = readdirSync(outDir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+  const unexpected = files.filter(({ name }) => !/^(.*\.js|package\.json|licenses\.txt)$/.test(name))
+  if (unexpected.length > 0) throw new Error(`Unexpected files: ${unexpected.map(({ name }) => name).join(', ')}`)
+}
+
+/** Gives webpack's statistics. */
+function bundle(entry: string, folder: string): string {
+  mkdirSync(folder, { recursive: true })
+  const stats = 'out/stats.json'
+  runModule('@vercel/ncc/dist/ncc/cli.js', [
+    ...['build', `${COMPILED}/${entry}`, '--out', folder, '--minify', '--no-cache', '--quiet', '--stats-out', stats]
+  ])
+  for (const name of UNNEEDED_ASSETS) rmSync(join(folder, name), { force: true })
+  return readFileSync(stats, 'utf8')
 }
 
 function runModule(path: string, args: readonly string[]): void {

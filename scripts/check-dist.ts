@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { build } from './build.ts'
 
 /** What keeps dist/ from being the bundle of the sources beside it, byte for byte and in git; empty when nothing does. */
@@ -22,8 +22,12 @@ function checkDist(): readonly string[] {
   }
 }
 
+/** Paths of all files below a folder. */
 function filesIn(folder: string): readonly string[] {
-  return existsSync(folder) ? readdirSync(folder) : []
+  if (!existsSync(folder)) return []
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
 }
 
 function sameBytes(a: string, b: string): boolean {

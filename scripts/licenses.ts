@@ -7,11 +7,11 @@ interface BundledModule {
 }
 
 /**
- * The licences of every package in the bundle, by webpack's statistics; ncc's own list leaves out the packages whose modules
- * webpack joined into one.
+ * The licences of every package in the bundles, by webpack's statistics of each; ncc's own list leaves out the packages whose
+ * modules webpack joined into one.
  */
-export function licensesOf(statistics: string): string {
-  const { modules } = JSON.parse(statistics) as { readonly modules: readonly BundledModule[] }
+export function licensesOf(statistics: readonly string[]): string {
+  const modules = statistics.flatMap((text) => (JSON.parse(text) as { readonly modules: BundledModule[] }).modules)
   const folders = new Set(modules.flatMap(packageFolders))
   const texts = new Map([...folders].map((folder) => licenseOf(folder)))
   return [...texts.keys()]
