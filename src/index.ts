@@ -1,8 +1,8 @@
+import './small-heap.ts'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setFlagsFromString } from 'node:v8'
 import * as core from '@actions/core'
 import { ActionError, toActionError, type Code } from './errors.ts'
 import { findApprovedPlan } from './github/approved-plan.ts'
@@ -35,9 +35,6 @@ const EXIT_CODE: Readonly<Record<RunReport['result'], number>> = {
 const LINGER_MS = 2_000
 
 async function main(): Promise<void> {
-  // Hardly anything outlives a request, so a small heap costs little, while a runner may be small too.
-  setFlagsFromString('--semi-space-growth-factor=1')
-  setFlagsFromString('--heap-growing-percent=20')
   const gitHub = readGitHub()
   const report = await readAndRun(gitHub)
   await tell(report, gitHub)

@@ -23,7 +23,8 @@ export interface AdaptiveLimitOptions {
  * us to give way. Source: Brakmo and Peterson, TCP Vegas (1995)
  */
 export class AdaptiveLimit {
-  readonly #most: number
+  /** Requests under way at once, at most. */
+  readonly most: number
   readonly #now: () => number
   #limit: number
   #doubling = true
@@ -33,7 +34,7 @@ export class AdaptiveLimit {
   #round = { answers: 0, total: 0, busy: false }
 
   constructor({ most = MOST, now = Date.now }: AdaptiveLimitOptions = {}) {
-    this.#most = most
+    this.most = most
     this.#now = now
     this.#limit = Math.min(FIRST, most)
   }
@@ -66,7 +67,7 @@ export class AdaptiveLimit {
       this.#doubling = false
       this.#limit = Math.max(LEAST, this.#limit * 0.9)
     } else if (busy && queue < SHORTEST_QUEUE) {
-      this.#limit = Math.min(this.#most, this.#doubling ? this.#limit * 2 : this.#limit + 1)
+      this.#limit = Math.min(this.most, this.#doubling ? this.#limit * 2 : this.#limit + 1)
     } else {
       this.#doubling = false
     }
@@ -80,6 +81,6 @@ export class AdaptiveLimit {
     if (now - this.#lastCut < 1000) return
     this.#lastCut = now
     this.#doubling = false
-    this.#limit = Math.max(Math.min(LEAST, this.#most), this.#limit / 2)
+    this.#limit = Math.max(Math.min(LEAST, this.most), this.#limit / 2)
   }
 }

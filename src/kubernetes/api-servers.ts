@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
-import { gunzipSync } from 'node:zlib'
+import { Readable } from 'node:stream'
+import { createGunzip } from 'node:zlib'
 
 import { isJsonObject, type JsonObject } from '../model/json.ts'
 import type { SecretVersion } from '../model/secrets.ts'
 import { Api, jsonOf, textOf } from './api.ts'
 import type { Clock } from './clock.ts'
 import type { KubernetesEndpoint } from './connection.ts'
-import { readEncryptionMetrics, type EncryptionMetrics } from './metrics.ts'
+import { encryptionLines, readEncryptionMetrics, type EncryptionMetrics } from './metrics.ts'
 import type { Pace } from './pace.ts'
 import { emptyPatch, patchAt, pathOf, versionOf, wasOvertaken } from './reencryption.ts'
 import { isRetryable, Retries, type Failure } from './retry.ts'
@@ -66,7 +67,7 @@ const METRICS: HttpRequest = {
   headers: { accept: 'text/plain', 'accept-encoding': 'gzip' }
 }
 
-/** Largest answer of `/metrics` that is read, unpacked, in bytes. */
+/** Largest answer of `/metrics` that is read, unpacked, in characters. */
 const LARGEST_METRICS = 256 << 20
 
 /**
@@ -165,7 +166,7 @@ async function interview(
   for (const probe of probes) {
     found.push(readProbe(probe, await ask(patchAt(pathOf(probe), probe.resourceVersion))))
   }
-  const sighting = askMetrics ? readSighting(await ask(METRICS)) : 'unreadable'
+  const sighting = askMetrics ? await readSighting(await ask(METRICS)) : 'unreadable'
   const leases = askLeases ? readLeases(await ask(LEASES)) : undefined
   return {
     meeting: { answered: !answers.every(mayPass), probes: found, retried: false, sighting, leases },
@@ -192,20 +193,24 @@ function mayPass(answer: Failure): boolean {
   return isRetryable(answer.status) && answer.status !== 500
 }
 
-function readSighting(answer: Failure): Sighting | 'forbidden' | 'unreadable' {
+async function readSighting(answer: Failure): Promise<Sighting | 'forbidden' | 'unreadable'> {
   if (answer instanceof TransportError) return 'unreadable'
   if (answer.status === 403) return 'forbidden'
-  const metrics = answer.status === 200 ? readEncryptionMetrics(unpack(answer)) : undefined
+  const metrics = answer.status === 200 ? readEncryptionMetrics(await unpack(answer)) : undefined
   if (metrics === undefined) return 'unreadable'
   return { metrics, at: timeOf(answer) }
 }
 
-function unpack({ headers, body }: HttpAnswer): string {
-  if (headers['content-encoding'] !== 'gzip') return body.toString('latin1')
+/** Empty where it is not what it says it is. */
+async function unpack({ headers, body }: HttpAnswer): Promise<string> {
+  const packed = headers['content-encoding'] === 'gzip'
+  const text = packed ? Readable.from([body]).pipe(createGunzip()) : Readable.from([body], { objectMode: false })
   try {
-    return gunzipSync(body, { maxOutputLength: LARGEST_METRICS }).toString('latin1')
+    return await encryptionLines(text.setEncoding('latin1') as AsyncIterable<string>, LARGEST_METRICS)
   } catch {
     return ''
+  } finally {
+    text.destroy()
   }
 }
 

@@ -10,16 +10,21 @@ export interface SecretPage {
   readonly resourceVersion: string
 }
 
-/** Namespaces listed at once: many clusters have hundreds of namespaces with few Secrets each. */
-const AHEAD = 4
+/** Namespaces listed at once, at most: many clusters have hundreds of namespaces with few Secrets each. */
+const MOST_AHEAD = 16
 /** Answers in a row that a list has expired. */
 const MOST_EXPIRIES = 5
 
 /**
  * Every Secret of the cluster by name, in pages that are fetched ahead of their use.
  * A list that can't be read to its end throws ActionError: there is no partial listing.
+ * @param atOnce - lists under way at once, at most.
  */
-export async function* listSecrets(api: Pick<Api, 'request'>, pageSize: number): AsyncGenerator<SecretPage, void> {
+export async function* listSecrets(
+  api: Pick<Api, 'request'>,
+  pageSize: number,
+  atOnce = MOST_AHEAD
+): AsyncGenerator<SecretPage, void> {
   const seen = new Set<string>()
   for (;;) {
     const namespaces: string[] = []
@@ -29,7 +34,7 @@ export async function* listSecrets(api: Pick<Api, 'request'>, pageSize: number):
     // Namespaces that appeared meanwhile are walked too, until a look around finds none.
     if (namespaces.length === 0) return
     for (const namespace of namespaces) seen.add(namespace)
-    yield* concatenate(namespaces, (namespace) => secretsOf(api, namespace, pageSize))
+    yield* concatenate(namespaces, Math.min(atOnce, MOST_AHEAD), (namespace) => secretsOf(api, namespace, pageSize))
   }
 }
 
@@ -104,12 +109,13 @@ const LISTING_FAILED: Code = 'secrets-listing-failed'
 /** The sequences one after the other, of which the next few are already begun, and each fetches one value ahead. */
 async function* concatenate<Key, Value>(
   keys: readonly Key[],
+  ahead: number,
   begin: (key: Key) => AsyncGenerator<Value, void>
 ): AsyncGenerator<Value, void> {
   const waiting = keys.values()
   const begun: { readonly values: AsyncGenerator<Value, void>; next: Promise<IteratorResult<Value, void>> }[] = []
   for (;;) {
-    while (begun.length < AHEAD) {
+    while (begun.length < ahead) {
       const key = waiting.next()
       if (key.done === true) break
       const values = begin(key.value)

@@ -23,11 +23,29 @@ const KEY_NAMED = 'apiserver_envelope_encryption_key_id_hash_status_last_timesta
 const CONFIGURED = 'apiserver_encryption_config_controller_last_config_info'
 const TRANSFORMED = 'apiserver_storage_transformation_operations_total'
 const STARTED = 'process_start_time_seconds'
-const SAMPLE = new RegExp(
-  `^(${[KEY_USED, KEY_NAMED, CONFIGURED, TRANSFORMED, STARTED].join('|')})(?:\\{(.*)\\})? (\\S+)`,
-  'gm'
-)
+const NAMES = [KEY_USED, KEY_NAMED, CONFIGURED, TRANSFORMED, STARTED].join('|')
+const SAMPLE = new RegExp(`^(${NAMES})(?:\\{(.*)\\})? (\\S+)`, 'gm')
+const LINE = new RegExp(`^(?:${NAMES})[{ ].*$`, 'gm')
 const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g
+
+/**
+ * The lines of metrics that `readEncryptionMetrics` reads, out of the text in pieces: an API server has some megabytes of others.
+ * Throws RangeError where the whole has more than `most` characters.
+ */
+export async function encryptionLines(pieces: AsyncIterable<string>, most: number): Promise<string> {
+  const lines: string[] = []
+  let length = 0
+  let rest = ''
+  for await (const piece of pieces) {
+    length += piece.length
+    if (length > most) throw new RangeError('There are more metrics than an API server has.')
+    const text = rest + piece
+    const end = text.lastIndexOf('\n') + 1
+    lines.push(...(text.slice(0, end).match(LINE) ?? []))
+    rest = text.slice(end)
+  }
+  return [...lines, ...(rest.match(LINE) ?? [])].join('\n')
+}
 
 /**
  * Reads Prometheus' text format; undefined when it is not an API server's.

@@ -72,7 +72,7 @@ export async function* reencryptSecrets(options: ReencryptionOptions): AsyncGene
   }
 
   limit.beginWalk()
-  for await (const page of listSecrets(api, pageSize)) {
+  for await (const page of listSecrets(api, pageSize, limit.most)) {
     onListed?.(page.names.length)
     for (const name of page.names) {
       while (underWay >= limit.current && failure === undefined) await nextSettled()

@@ -148,17 +148,21 @@ test('namespaces that appear meanwhile are walked too, each once', async () => {
   expect(pages.map(({ namespace }) => namespace)).toEqual(['a', 'c', 'b'])
 })
 
-test('a few namespaces and one page of each are fetched ahead, not more', async () => {
+test.each([
+  ['sixteen', undefined, 16],
+  ['as many as may be under way', 3, 3]
+])('%s namespaces and one page of each are fetched ahead, not more', async (_, atOnce, ahead) => {
+  const names = Array.from({ length: 30 }, (_, i) => `namespace-${String(i).padStart(2, '0')}`)
   const server = serverThat((path, query) => {
-    if (path === '/api/v1/namespaces') return table(['a', 'b', 'c', 'd', 'e', 'f'], '1')
+    if (path === '/api/v1/namespaces') return table(names, '1')
     return query.has('continue') ? table(['z'], '2') : table(['s'], '2', 'next')
   })
-  const pages = listSecrets(server, 1)
+  const pages = listSecrets(server, 1, atOnce)
   await pages.next()
-  for (let i = 0; i < 20; i++) await new Promise(setImmediate)
+  for (let i = 0; i < 50; i++) await new Promise(setImmediate)
   const secretLists = server.asked.filter((path) => path.includes('/secrets'))
-  expect(secretLists).toHaveLength(5)
-  expect(secretLists.filter((path) => path.includes('/a/'))).toHaveLength(2)
+  expect(secretLists).toHaveLength(ahead + 1)
+  expect(secretLists.filter((path) => path.includes('/namespace-00/'))).toHaveLength(2)
   await pages.return()
 })
 

@@ -1,6 +1,6 @@
-import { expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 
-import { readEncryptionMetrics } from '../../src/kubernetes/metrics.ts'
+import { encryptionLines, readEncryptionMetrics } from '../../src/kubernetes/metrics.ts'
 
 const ID = 'sha256:5dfcdfa07dbeb329b7592e6e6052387c1fca7f44a7294ad87274bc13e7cb083a'
 const OLD = 'sha256:450fe1088f22a64adf3ebcc924806a336a8753634cf8b5c838e4ddbd5d3344af'
@@ -49,4 +49,25 @@ test('of an API server that has nothing to do with KMS', () => {
 
 test.each(['', '<html>process_start_time_seconds 1</html>', '{"kind":"Status"}'])('no metrics: %j', (text) => {
   expect(readEncryptionMetrics(text)).toBeUndefined()
+})
+
+describe('out of a flood of others', () => {
+  const others = Array.from(
+    { length: 2000 },
+    (_, i) => `apiserver_request_total{code="200",resource="r${i}"} 1\n`
+  ).join('')
+  const whole = others + METRICS + others
+  const inPieces = async function* (size: number): AsyncGenerator<string, void> {
+    for (let at = 0; at < whole.length; at += size) yield whole.slice(at, at + size)
+  }
+
+  test.each([7, 100, 65_536])('the lines that matter are kept, wherever they are cut: pieces of %i', async (size) => {
+    const lines = await encryptionLines(inPieces(size), whole.length)
+    expect(lines.length).toBeLessThan(METRICS.length)
+    expect(readEncryptionMetrics(lines)).toEqual(readEncryptionMetrics(METRICS))
+  })
+
+  test('more than an API server can have is not read on', async () => {
+    await expect(encryptionLines(inPieces(1000), whole.length - 1)).rejects.toThrow(RangeError)
+  })
 })
