@@ -1,6 +1,7 @@
 import { load, YAMLException } from 'js-yaml'
 import { ActionError } from './errors.ts'
 import { parseAge } from './model/age.ts'
+import { vaultIdFor } from './model/attached-vault.ts'
 import { clusterId } from './model/cluster.ts'
 import type { DesiredCluster } from './model/desired-cluster.ts'
 import { hasVersion, parseKey, vaultSuffixOf, type Key, type KeyProblem } from './model/key-id.ts'
@@ -112,6 +113,9 @@ class EntryReader {
     const vaultResourceId = this.#text('key-vault-resource-id', VAULT_ID, 'the ARM id of a key vault')
     if (enabled && networkAccess === 'Private' && vaultResourceId === undefined) {
       this.#problem('key-vault-resource-id', 'is missing; `key-vault-network-access: Private` needs the vault’s ARM id')
+    }
+    if (key !== undefined && vaultResourceId !== undefined && vaultIdFor(key, [vaultResourceId]) === undefined) {
+      this.#problem('key-vault-resource-id', `is not that of the key’s vault, ${key.vaultName}`)
     }
     const desired: DesiredCluster = {
       name: this.#required('name', SHORT_NAME, 'at most 50 lower-case letters, digits and dashes'),

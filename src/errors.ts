@@ -91,6 +91,10 @@ export const CATALOG = {
     title: 'The cluster did not leave its running operation in time.',
     fix: 'Look at `az aks operation show-latest -g <resource group> -n <cluster>`; run this again when it has ended, or `az aks operation-abort`.'
   },
+  'identity-assign-forbidden': {
+    title: 'The workflow’s identity may not use the cluster’s identity, which every update of the cluster takes.',
+    fix: 'Give it `Managed Identity Operator` on the cluster’s user-assigned identity.'
+  },
   'identity-not-user-assigned': {
     title: 'The cluster has no user-assigned identity, which KMS etcd encryption needs.',
     fix: 'Give it one: `az aks update -g <resource group> -n <cluster> --enable-managed-identity --assign-identity <identity id>`.'
@@ -103,6 +107,44 @@ export const CATALOG = {
     title:
       'The cluster uses the newer “KMS data encryption” with a versionless key, which rotates and re-encrypts by itself.',
     fix: 'Nothing is to be rotated here: AKS follows the key’s newest version within 6 hours.'
+  },
+
+  // The vault
+  'vault-not-visible': {
+    title: 'The workflow’s identity does not see the vault, so that nothing about it can be checked.',
+    fix: 'Give it `Reader` on the vault. If the vault is in another subscription than the cluster, name it by `key-vault-resource-id`.'
+  },
+  'vault-other-tenant': {
+    title: 'The vault belongs to another tenant than the cluster, and AKS takes no such vault.',
+    fix: 'Use a vault in the cluster’s tenant: `az keyvault list --query "[].{name:name, tenant:properties.tenantId}" -o table`.'
+  },
+  'vault-public-access-disabled': {
+    title: 'The vault takes no connections from public networks, and Public was asked for.',
+    fix: 'Set `key-vault-network-access: Private` and `key-vault-resource-id`, or open the vault: `az keyvault update --name <vault> --public-network-access Enabled`.'
+  },
+  'vault-selected-networks': {
+    title: 'The vault’s firewall admits selected networks only, which AKS does not support.',
+    fix: 'Admit all networks: `az keyvault update --name <vault> --default-action Allow`; or close it to public networks and use `Private`.'
+  },
+  'vnet-integration-missing': {
+    title: 'A Private vault needs API Server VNet Integration, which this cluster does not have.',
+    fix: 'Turn it on, for ever: `az aks update -g <resource group> -n <cluster> --enable-apiserver-vnet-integration`, then stop and start the cluster; or use a Public vault.'
+  },
+  'private-vault-over-konnectivity': {
+    title: 'The cluster reaches its Private vault over Konnectivity, and AKS changes no such KMS profile any more.',
+    fix: 'Turn on API Server VNet Integration: `az aks update -g <resource group> -n <cluster> --enable-apiserver-vnet-integration`, then stop and start the cluster.'
+  },
+  'private-endpoint-approval-missing': {
+    title: 'The cluster’s identity may not approve the private endpoint that AKS makes to the vault.',
+    fix: 'Give the control-plane identity `Key Vault Contributor` on the vault.'
+  },
+  'data-plane-unreachable': {
+    title: 'A new key version can’t be made from here: the Private vault’s data plane does not answer this runner.',
+    fix: 'Let a rotation policy on the key make new versions, or make one yourself and run this again; name a version by `key-id`; or use a runner inside the vault’s network.'
+  },
+  'purge-protection-missing': {
+    title: 'The keys of the vault can be purged, and every Secret under them with it.',
+    fix: 'Turn purge protection on: `az keyvault update --name <vault> --enable-purge-protection true`.'
   },
 
   // The key
@@ -138,13 +180,22 @@ export const CATALOG = {
     title: 'The key version has expired.',
     fix: 'Extend it: `az keyvault key set-attributes --id <key id> --expires <UTC time>`, or choose another version.'
   },
+  'key-expires-soon': {
+    title: 'The key version expires in less than 7 days.',
+    fix: 'Extend it: `az keyvault key set-attributes --id <key id> --expires <UTC time>`, or choose another version.'
+  },
   'key-not-yet-valid': {
     title: 'The key version is not valid yet.',
     fix: 'Wait until then, or change its start: `az keyvault key set-attributes --id <key id> --not-before <UTC time>`.'
   },
   'key-permission-missing': {
-    title: 'AKS could not encrypt and decrypt with the key by the cluster’s identity.',
+    title: 'The cluster’s identity may not encrypt and decrypt with the key.',
     fix: 'Give the control-plane identity `Key Vault Crypto User` (or the access policy keys encrypt, decrypt); wait some minutes for it to spread; check that the vault’s firewall lets AKS in.'
+  },
+
+  'key-permission-unknown': {
+    title: 'It can’t be seen whether the cluster’s identity may encrypt and decrypt with the key.',
+    fix: 'Give the workflow’s identity `Reader` on the vault. AKS checks it for a Public vault, and can’t for a Private one.'
   },
 
   // What the operation may do here

@@ -115,8 +115,8 @@ export class Journal {
 
   /** A dry run ends here: green, unless the operation would be refused on its way. */
   onlyPlanned(): RunReport {
-    const refusals = this.#plan?.refusals ?? []
-    return refusals.length > 0 ? this.refused(refusals) : this.#report('planned', this.#plan?.plan.sentence ?? '')
+    const { plan, findings = [] } = this.#plan ?? {}
+    return plan?.refused === true ? this.refused(findings) : this.#report('planned', plan?.sentence ?? '', findings)
   }
 
   refused(findings: readonly Finding[]): RunReport {

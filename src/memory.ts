@@ -2,6 +2,7 @@ import type { KeyChange } from './model/api-servers.ts'
 import type { Goal } from './model/goal.ts'
 import type { Cluster } from './model/cluster.ts'
 import { sameKmsProfile, type KmsProfile } from './model/kms-profile.ts'
+import type { KeyObservation } from './model/key.ts'
 import type { ProofReport } from './model/report.ts'
 import type { Permission, VaultAccess, VaultObservation } from './model/vault.ts'
 
@@ -22,6 +23,8 @@ export interface Memory {
   readonly seen: {
     tenantId: Promise<string | undefined> | undefined
     assignIdentity: Promise<Permission> | undefined
+    /** What the data plane of the pinned key's vault answered. */
+    dataPlane: Promise<KeyObservation> | undefined
     /** By vault url in lower case. */
     readonly vaults: Map<string, Promise<VaultObservation>>
     /** By url of the key without a version, in lower case. */
@@ -37,7 +40,7 @@ export function emptyMemory(): Memory {
     madeKeyId: undefined,
     approvedPlan: undefined,
     proofs: [],
-    seen: { tenantId: undefined, assignIdentity: undefined, vaults: new Map(), access: new Map() }
+    seen: { tenantId: undefined, assignIdentity: undefined, dataPlane: undefined, vaults: new Map(), access: new Map() }
   }
 }
 

@@ -1,13 +1,21 @@
 import type { Memory } from './memory.ts'
 import type { AttachedVault } from './model/attached-vault.ts'
 import type { ClusterIdentity } from './model/cluster.ts'
+import type { KeyReader } from './azure/key-vault.ts'
+import { keyVersionFrom, type Key } from './model/key-id.ts'
+import { newerUsable } from './model/key.ts'
 import { accessKey, type Observed } from './model/observed.ts'
+import { mayGiveKey, type OperationName } from './model/operation.ts'
 import { permits } from './model/permissions.ts'
-import type { Permission, Vault, VaultAccess, VaultObservation } from './model/vault.ts'
+import type { DataPlane, Permission, Vault, VaultAccess, VaultObservation } from './model/vault.ts'
 import { vaultAccess } from './model/vault-access.ts'
 import type { Platform } from './platform.ts'
+import { checkVaultTenant } from './preflight/vault-tenant.ts'
+import type { Request } from './request.ts'
 
 const ASSIGN = 'Microsoft.ManagedIdentity/userAssignedIdentities/assign/action'
+
+const NOT_ASKED: Permission = 'unknown'
 
 type SeenVaults = Pick<Observed, 'vaults' | 'access' | 'assignIdentity' | 'tenantId'>
 
@@ -16,16 +24,18 @@ type SeenVaults = Pick<Observed, 'vaults' | 'access' | 'assignIdentity' | 'tenan
  * once; a step that does change a vault forgets what is remembered of it.
  */
 export async function observeVaults(
+  operation: OperationName,
   attached: readonly AttachedVault[],
   identity: ClusterIdentity | undefined,
   platform: Platform,
   memory: Memory
 ): Promise<SeenVaults> {
   const { seen } = memory
+  const givesKey = mayGiveKey(operation)
   const [tenantId, assignIdentity, ...vaults] = await Promise.all([
-    (seen.tenantId ??= platform.tenantId()),
-    (seen.assignIdentity ??= mayAssign(identity, platform)),
-    ...attached.map(async ({ url, id, name, keyNames }) => {
+    givesKey ? (seen.tenantId ??= platform.tenantId()) : undefined,
+    operation === 're-encrypt' ? NOT_ASKED : (seen.assignIdentity ??= mayAssign(identity, platform)),
+    ...(givesKey ? attached : []).map(async ({ url, id, name, keyNames }) => {
       const vault = await remembered(seen.vaults, url.toLowerCase(), () =>
         id === undefined ? platform.vaults.find(name, platform.signal) : platform.vaults.read(id, platform.signal)
       )
@@ -44,6 +54,44 @@ export async function observeVaults(
     vaults: new Map(vaults.map(({ url, vault }) => [url, vault])),
     access: new Map(vaults.flatMap(({ access }) => access))
   }
+}
+
+/**
+ * Who says what of a key's versions. Where a vault itself does not answer this run, Resource Manager does: a vault that AKS reaches by a
+ * private endpoint keeps runners outside of its network out, and one of another tenant takes none of our tokens.
+ */
+export function keyReaders(
+  attached: readonly AttachedVault[],
+  { vaults, tenantId }: SeenVaults,
+  platform: Platform
+): (key: Key) => KeyReader {
+  return ({ vaultUrl }) => {
+    const vault = attached.find(({ url }) => url.toLowerCase() === vaultUrl.toLowerCase())
+    const seen = vaults.get(vaultUrl.toLowerCase())
+    const id = vault?.id ?? (seen?.kind === 'readable' ? seen.vault.id : undefined)
+    const isClosed = vault?.isPrivate === true || checkVaultTenant(seen, tenantId).length > 0
+    return isClosed && id !== undefined ? platform.vaults.keysOf(id) : platform.keyVault
+  }
+}
+
+/** Asked for only where a rotation of a Private vault's key would make a version: all else is read without. */
+export async function observeDataPlane(
+  { operation, key, desired, retirePrevious }: Request,
+  { cluster, keyVersions, now }: Observed,
+  { keyVault, signal }: Platform,
+  { seen }: Memory
+): Promise<DataPlane | undefined> {
+  const makesVersions = operation === 'rotate' || desired?.maxKeyAge !== undefined
+  if (!makesVersions || cluster?.kms.enabled !== true || cluster.kms.networkAccess === 'Public') return undefined
+  const { keyId } = cluster.kms
+  const pinned = keyVersionFrom(keyId)
+  if (pinned === undefined || keyVersions?.kind !== 'readable') return undefined
+  const isThere = key !== undefined || newerUsable(keyVersions.versions, keyId, now) !== undefined
+  if (isThere && !retirePrevious) return undefined
+  const answer = await (seen.dataPlane ??= keyVault.readKey(pinned, signal))
+  return answer.kind === 'unreadable' && answer.reason === 'unreachable'
+    ? { kind: 'unreachable', message: answer.message }
+    : { kind: 'reachable' }
 }
 
 function remembered<T>(known: Map<string, Promise<T>>, name: string, ask: () => Promise<T>): Promise<T> {

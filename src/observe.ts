@@ -1,4 +1,5 @@
 import { clusterFromBody } from './azure/cluster-body.ts'
+import type { KeyReader } from './azure/key-vault.ts'
 import type { ManagedCluster } from './azure/managed-clusters.ts'
 import { ActionError } from './errors.ts'
 import type { Kubernetes } from './kubernetes/kubernetes.ts'
@@ -11,10 +12,10 @@ import { newestUsable, type KeyObservation } from './model/key.ts'
 import { keyIdOf } from './model/kms-profile.ts'
 import { isRecorded } from './operations/reach.ts'
 import type { Observed } from './model/observed.ts'
-import { mayGiveKey } from './model/operation.ts'
-import { observeVaults } from './observe-vaults.ts'
+import { keyReaders, observeDataPlane, observeVaults } from './observe-vaults.ts'
 import { isProved, type Memory } from './memory.ts'
 import type { Platform } from './platform.ts'
+import { noteUnknownAccess } from './preflight/key-access.ts'
 import type { Request } from './request.ts'
 
 export interface Observation {
@@ -42,6 +43,7 @@ export async function observe(request: Request, platform: Platform, memory: Memo
     access: new Map(),
     assignIdentity: 'unknown',
     tenantId: undefined,
+    dataPlane: undefined,
     findings: []
   }
   // A cluster in any other phase is waited for or refused, and its API server need not answer.
@@ -61,27 +63,20 @@ export async function observe(request: Request, platform: Platform, memory: Memo
 async function observeKeys(request: Request, platform: Platform, memory: Memory, seen: Observed): Promise<Observed> {
   const goal = seen.record.goal ?? memory.goal
   const pinned = versionOf(seen.cluster && keyIdOf(seen.cluster.kms))
+  const attached = vaultsInQuestion(request, seen.cluster, goal)
+  const vaults = await observeVaults(request.operation, attached, seen.cluster?.identity, platform, memory)
+  const readerOf = keyReaders(attached, vaults, platform)
   const chosenAmong = keyToChooseFrom(request, pinned)
   const keyVersions =
-    chosenAmong && (await platform.keyVault.listVersions(chosenAmong.vaultUrl, chosenAmong.name, platform.signal))
+    chosenAmong && (await readerOf(chosenAmong).listVersions(chosenAmong.vaultUrl, chosenAmong.name, platform.signal))
   const newest = keyVersions?.kind === 'readable' ? newestUsable(keyVersions.versions, seen.now)?.id : undefined
   const desired = request.desired?.key
   const named = desired !== undefined && hasVersion(desired) ? desired : undefined
-  const inQuestion = [
-    pinned,
-    request.key,
-    named,
-    newest,
-    versionOf(memory.madeKeyId),
-    goal && versionOf(keyIdOf(goal.kms))
-  ]
-  const [keys, vaults] = await Promise.all([
-    readKeys(inQuestion, platform),
-    mayGiveKey(request.operation)
-      ? observeVaults(vaultsInQuestion(request, seen.cluster, goal), seen.cluster?.identity, platform, memory)
-      : undefined
-  ])
-  const observed: Observed = { ...seen, ...vaults, keys, keyVersions }
+  const ids = [pinned, request.key, named, newest, versionOf(memory.madeKeyId), goal && versionOf(keyIdOf(goal.kms))]
+  const keys = await readKeys(ids, readerOf, platform.signal)
+  const readSoFar: Observed = { ...seen, ...vaults, keys, keyVersions }
+  const dataPlane = await observeDataPlane(request, readSoFar, platform, memory)
+  const observed: Observed = { ...readSoFar, dataPlane, findings: [...seen.findings, ...noteUnknownAccess(readSoFar)] }
   if (goal === undefined) return observed
   const ownGoal =
     memory.goal !== undefined && isRecorded({ ...observed, goal: { goal, fromEarlierRun: false } }, memory.goal)
@@ -124,12 +119,16 @@ async function readRecord(
 
 async function readKeys(
   ids: readonly (KeyVersion | undefined)[],
-  { keyVault, signal }: Platform
+  readerOf: (key: Key) => KeyReader,
+  signal: AbortSignal
 ): Promise<ReadonlyMap<string, KeyObservation>> {
   const unique = new Map<string, KeyVersion>()
   for (const id of ids) if (id !== undefined) unique.set(id.url.toLowerCase(), id)
   const keys = await Promise.all(
-    [...unique].map(async ([url, id]): Promise<[string, KeyObservation]> => [url, await keyVault.readKey(id, signal)])
+    [...unique].map(async ([url, id]): Promise<[string, KeyObservation]> => [
+      url,
+      await readerOf(id).readKey(id, signal)
+    ])
   )
   return new Map(keys)
 }

@@ -17,7 +17,7 @@ export const MOST_STEPS = 60
 export function makePlan(
   request: Request,
   observed: Observed
-): { readonly plan: Plan; readonly refusals: readonly Finding[] } {
+): { readonly plan: Plan; readonly findings: readonly Finding[] } {
   const steps: { readonly step: Step; readonly title: string }[] = []
   let state = observed
   while (steps.length < MOST_STEPS) {
@@ -37,7 +37,7 @@ export function makePlan(
         basis,
         hash: hashOfBasis(basis)
       }
-      return { plan, refusals }
+      return { plan, findings: decision.findings }
     }
     const step = bind(decision.step)
     steps.push({ step: decision.step, title: step.describe(state) })

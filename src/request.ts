@@ -2,6 +2,7 @@ import { CLOUD_NAMES, parseCloud, type Cloud } from './azure/clouds.ts'
 import { ActionError, CATALOG, type Code } from './errors.ts'
 import { desiredCluster, parseDesiredState } from './desired-state.ts'
 import { parseAge } from './model/age.ts'
+import { vaultIdFor } from './model/attached-vault.ts'
 import type { ClusterName } from './model/cluster.ts'
 import type { DesiredCluster } from './model/desired-cluster.ts'
 import type { JsonObject } from './model/json.ts'
@@ -141,6 +142,10 @@ export function parseRequest(inputs: RawInputs): Request {
     const operations = TAKEN_BY[name] ?? []
     if (!operations.includes(operation)) forbidden(name, text, `It belongs to ${inWords(operations)} only.`)
   }
+  const key = inputs.keyId === '' ? undefined : parseKey(inputs.keyId, cloud)
+  if (key !== undefined && vaultResourceId !== undefined && vaultIdFor(key, [vaultResourceId]) === undefined) {
+    throw invalid('key-vault-resource-id', vaultResourceId, `that of the vault of key-id, ${key.vaultName}`)
+  }
   if (operation === 'enable') required('key-id', inputs.keyId, '`enable` needs the key version to encrypt under.')
   return {
     operation,
@@ -148,7 +153,7 @@ export function parseRequest(inputs: RawInputs): Request {
     ...parseTarget(operation, inputs, cloud),
     cloud,
     kubeconfig: inputs.kubeconfig === '' ? undefined : inputs.kubeconfig,
-    key: inputs.keyId === '' ? undefined : parseKey(inputs.keyId, cloud),
+    key,
     networkAccess,
     vaultResourceId,
     kubernetesVersion: parseKubernetesVersion(inputs.kubernetesVersion),

@@ -1,7 +1,8 @@
 import { startAzure, type Azure, type AzureOptions, type ClusterOptions } from './azure/azure.ts'
+import type { JsonObject } from './azure/json.ts'
 import { epoch } from './azure/key-versions.ts'
 import type { ManagedCluster } from './azure/managed-clusters.ts'
-import type { Vault } from './azure/vaults.ts'
+import { approvePrivateEndpoint, type Vault } from './azure/vaults.ts'
 import { createCertificateAuthority } from './certificate-authority.ts'
 import type { ControlPlane, SeedSecret } from './contract.ts'
 import type { RealControlPlane } from './control-plane/real.ts'
@@ -11,6 +12,16 @@ import { startGitHubApi, type GitHubApi } from './github/rest-api.ts'
 import { startNetwork, type Network } from './network.ts'
 import { runAction, type RunOptions, type RunResult } from './runner/run-action.ts'
 
+/** What the bed's vault is like: Azure RBAC, Public and protected from purging unless told. */
+export interface VaultKind {
+  /** Access policies in place of Azure RBAC where false. */
+  readonly rbac?: boolean
+  /** Closed to public networks; a cluster with KMS reaches it by a private endpoint. */
+  readonly private?: boolean
+  /** Over the usual `properties`. */
+  readonly properties?: JsonObject
+}
+
 /** Seconds. */
 const FIRST_KEY_AGE = 100 * 86_400
 
@@ -18,7 +29,7 @@ export interface BedOptions extends Pick<AzureOptions, 'cloud' | 'timeScale' | '
   /** KMS is on from the start, under the first version of the key. */
   readonly kms?: boolean
   readonly cluster?: Omit<ClusterOptions, 'kms'>
-  readonly vaultRbac?: boolean
+  readonly vault?: VaultKind
   /** Planted before the first run. */
   readonly secrets?: readonly SeedSecret[]
 }
@@ -93,10 +104,24 @@ async function startBed<C extends ControlPlane>(
       azure.close()
     })
 
-    const vault = azure.addVault({ rbac: options.vaultRbac ?? true })
+    const { rbac = true, private: isPrivate = false, properties } = options.vault ?? {}
+    const vault = azure.addVault({
+      rbac,
+      properties: {
+        enablePurgeProtection: true,
+        ...(isPrivate && { publicNetworkAccess: 'Disabled' }),
+        ...properties
+      }
+    })
     const first = (await vault.addKey('etcd', { created: epoch() - FIRST_KEY_AGE })).id
-    const kms = options.kms === true ? { enabled: true, keyId: first, keyVaultNetworkAccess: 'Public' } : undefined
-    const cluster = azure.addCluster({ ...options.cluster, ...(kms && { kms }) })
+    const access = isPrivate
+      ? { keyVaultNetworkAccess: 'Private', keyVaultResourceId: vault.id }
+      : { keyVaultNetworkAccess: 'Public' }
+    const cluster = azure.addCluster({
+      ...options.cluster,
+      ...(options.kms === true && { kms: { enabled: true, keyId: first, ...access } })
+    })
+    if (options.kms === true && isPrivate) approvePrivateEndpoint(vault, cluster.id)
     azure.permitOperator(cluster, vault)
     if (options.cluster?.identity !== 'SystemAssigned') azure.permitKms(cluster, vault)
 

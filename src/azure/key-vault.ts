@@ -26,11 +26,15 @@ const answeredByTheService: PipelinePolicy = {
   }
 }
 
-/** The data plane of Key Vault. Every method throws ActionError for failures other than those it returns. */
-export interface KeyVault {
+/** What keys say of themselves. Every method throws ActionError for failures other than those it returns. */
+export interface KeyReader {
   readKey(id: KeyVersion, signal?: AbortSignal): Promise<KeyObservation>
   /** In no order, as Key Vault has them. */
   listVersions(vaultUrl: string, keyName: string, signal?: AbortSignal): Promise<KeyVersionsObservation>
+}
+
+/** The data plane of Key Vault. */
+export interface KeyVault extends KeyReader {
   /** Makes a new version by the key's rotation policy, of the same type and size. */
   createVersion(vaultUrl: string, keyName: string, signal?: AbortSignal): Promise<KeyVersion>
 }

@@ -2,8 +2,10 @@ import type { ActionError } from '../errors.ts'
 import { asObject, asObjects, asText, type JsonObject } from '../model/json.ts'
 import type { AccessPolicy, Vault, VaultObservation } from '../model/vault.ts'
 import type { Cloud } from './clouds.ts'
+import { createControlPlaneKeys } from './control-plane-keys.ts'
 import { parseServiceError, refusalToError } from './errors.ts'
 import { expectJson } from './expect-json.ts'
+import type { KeyReader } from './key-vault.ts'
 import type { ArmAnswer, ResourceManager } from './resource-manager.ts'
 
 /** Stable, and older than the retirement of all versions before 2026-02-01. Source: learn.microsoft.com/azure/key-vault/general/access-control-default */
@@ -17,6 +19,8 @@ export interface Vaults {
   read(id: string, signal?: AbortSignal): Promise<VaultObservation>
   /** By name, within the subscription and as far as the identity may see it. */
   find(name: string, signal?: AbortSignal): Promise<VaultObservation>
+  /** The keys of the vault with this ARM id. */
+  keysOf(id: string): KeyReader
   /** Opens the vault to public networks or closes it. Throws ActionError. */
   setPublicNetworkAccess(id: string, access: Vault['publicNetworkAccess'], signal?: AbortSignal): Promise<void>
 }
@@ -32,6 +36,8 @@ export function createVaults(arm: ResourceManager, cloud: Cloud, subscriptionId:
   }
   return {
     read,
+
+    keysOf: (id) => createControlPlaneKeys(arm, cloud, id),
 
     async find(name, signal) {
       const filter = encodeURIComponent(`resourceType eq 'Microsoft.KeyVault/vaults' and name eq '${name}'`)

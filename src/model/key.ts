@@ -1,4 +1,4 @@
-import type { KeyVersion } from './key-id.ts'
+import { sameKeyVersion, type KeyVersion } from './key-id.ts'
 
 /** What Key Vault says of one key version. Times are in milliseconds since the epoch. */
 export interface KeyProperties {
@@ -36,6 +36,18 @@ export function newestUsable(versions: readonly KeyProperties[], now: number): K
       (newest, version) => (newest === undefined || version.created > newest.created ? version : newest),
       undefined
     )
+}
+
+/** The newest usable version, where it is newer than the one in use. */
+export function newerUsable(
+  versions: readonly KeyProperties[],
+  keyIdInUse: string,
+  now: number
+): KeyProperties | undefined {
+  const newest = newestUsable(versions, now)
+  const inUse = versions.find(({ id }) => sameKeyVersion(id.url, keyIdInUse))
+  if (newest === undefined || sameKeyVersion(newest.id.url, keyIdInUse)) return undefined
+  return inUse !== undefined && newest.created <= inUse.created ? undefined : newest
 }
 
 export function isUsable(version: KeyProperties, now: number): boolean {

@@ -4,7 +4,7 @@ import type { ClusterRecord, Goal } from './goal.ts'
 import type { KeyObservation, KeyVersionsObservation } from './key.ts'
 import type { Key } from './key-id.ts'
 import { sameKmsProfile } from './kms-profile.ts'
-import type { Permission, VaultAccess, VaultObservation } from './vault.ts'
+import type { DataPlane, Permission, VaultAccess, VaultObservation } from './vault.ts'
 
 /** Everything that a decision may depend on, read at one moment. */
 export interface Observed {
@@ -34,6 +34,8 @@ export interface Observed {
   readonly assignIdentity: Permission
   /** Of the cluster's subscription; undefined where it was not read. */
   readonly tenantId: string | undefined
+  /** Of the pinned key's vault, which alone makes versions; undefined where it does not matter. */
+  readonly dataPlane: DataPlane | undefined
   /** What the edges noticed on the way. */
   readonly findings: readonly Finding[]
 }

@@ -32,6 +32,9 @@ export type VaultObservation =
 /** `not-found`: no vault of this name or id is visible to the identity. */
 export type VaultUnreadable = 'not-found' | 'forbidden' | 'other-tenant'
 
+/** Whether the data plane of a vault answers this run. */
+export type DataPlane = { readonly kind: 'reachable' } | { readonly kind: 'unreachable'; readonly message: string }
+
 /** Whether somebody may do something; `unknown` where the identity of the workflow may not see it. */
 export type Permission = 'granted' | 'missing' | 'unknown'
 

@@ -1,22 +1,24 @@
 import type { Goal } from '../model/goal.ts'
 import { sameKeyVersion } from '../model/key-id.ts'
-import { kmsOn } from '../model/kms-profile.ts'
 import { refusal } from '../model/finding.ts'
+import { adviseProfile } from '../preflight/profile.ts'
 import { checkVaultMode } from '../preflight/vault-mode.ts'
 import type { Operation } from './operation.ts'
+import { profileWith } from './profile.ts'
 import { goalUnderWay, inForce, proveThenDone, reachProfile, refused } from './reach.ts'
 
 /** KMS off → prove → set the profile → prove. */
 export const enable: Operation = (request, observed) => {
   const { kms } = observed.cluster
   if (request.key === undefined) return refused(refusal('input-missing', '`enable` needs `key-id`.'))
-  const wanted = kmsOn(request.key.url, request.networkAccess ?? 'Public', request.vaultResourceId)
+  const wanted = profileWith(request.key.url, request, observed)
   const underWay = goalUnderWay(observed, 'enable')
   const resumable = underWay?.kms.enabled === true && sameKeyVersion(underWay.kms.keyId, wanted.keyId)
 
   if (kms.enabled && !resumable) {
     if (inForce(observed.cluster, wanted)) {
-      return proveThenDone(observed, 'KMS etcd encryption was already on with this key version.')
+      const sentence = 'KMS etcd encryption was already on with this key version.'
+      return proveThenDone(observed, sentence, adviseProfile(observed, wanted))
     }
     const otherMode = checkVaultMode(kms, wanted)
     if (otherMode.length > 0) return refused(...otherMode)

@@ -1,13 +1,14 @@
 import { refusal } from '../model/finding.ts'
 import type { Cluster } from '../model/cluster.ts'
 import type { Goal } from '../model/goal.ts'
-import { KMS_OFF, kmsOn } from '../model/kms-profile.ts'
+import { KMS_OFF } from '../model/kms-profile.ts'
 import { compareVersions, FIRST_KMS_V2_MINOR, minor } from '../model/kubernetes-version.ts'
 import type { ObservedCluster } from '../model/observed.ts'
 import type { Decision } from '../model/step.ts'
 import { checkProfile } from '../preflight/profile.ts'
 import type { Request } from '../request.ts'
 import type { Operation } from './operation.ts'
+import { profileWith } from './profile.ts'
 import { goalUnderWay, proveThenDone, reachProfile, refused, step } from './reach.ts'
 
 /** AKS upgrades no cluster to 1.27 with KMS v1 on: prove → off → prove → upgrade minor by minor → on → prove. */
@@ -27,11 +28,7 @@ function begin(request: Request, observed: ObservedCluster): Decision {
   if (minor(kubernetesVersion) >= FIRST_KMS_V2_MINOR) {
     return proveThenDone(observed, `The cluster runs Kubernetes ${kubernetesVersion}, which uses KMS v2 already.`)
   }
-  const profile = kmsOn(
-    request.key?.url ?? kms.keyId,
-    request.networkAccess ?? kms.networkAccess,
-    request.vaultResourceId ?? kms.vaultResourceId
-  )
+  const profile = profileWith(request.key?.url ?? kms.keyId, request, observed)
   const wanted = request.kubernetesVersion ?? `1.${String(FIRST_KMS_V2_MINOR)}`
   return goOn(observed, { operation: 'migrate-v2', kms: profile, fromKeyId: kms.keyId, kubernetesVersion: wanted })
 }

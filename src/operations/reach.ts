@@ -6,7 +6,7 @@ import { sameKeyVersion } from '../model/key-id.ts'
 import { keyIdOf, sameKmsProfile, type KmsProfile } from '../model/kms-profile.ts'
 import type { Observed, ObservedCluster } from '../model/observed.ts'
 import type { Decision, Step } from '../model/step.ts'
-import { checkProfile } from '../preflight/profile.ts'
+import { adviseProfile, checkProfile } from '../preflight/profile.ts'
 
 export function step(step: Step): Decision {
   return { kind: 'step', step }
@@ -54,7 +54,7 @@ export function reachProfile(
 ): Decision {
   if (inForce(observed.cluster, profile)) {
     if (!observed.secretsProved) return step({ kind: 'prove-secrets', when: 'after-change' })
-    return done(end.sentence, end.findings)
+    return done(end.sentence, [...(end.findings ?? []), ...adviseProfile(observed, profile)])
   }
   const findings = checkProfile(observed, profile)
   if (findings.length > 0) return refused(...findings)

@@ -1,15 +1,17 @@
+import type { Code } from '../errors.ts'
 import { finding, refusal, type Finding } from '../model/finding.ts'
 import type { Goal } from '../model/goal.ts'
-import { newestUsable } from '../model/key.ts'
+import { newerUsable } from '../model/key.ts'
 import { keyVersionFrom, sameKeyVersion } from '../model/key-id.ts'
-import { kmsOn, sameKmsProfile, type KmsOn } from '../model/kms-profile.ts'
+import { sameKmsProfile, type KmsOn } from '../model/kms-profile.ts'
 import { keyOf, type ObservedCluster } from '../model/observed.ts'
 import type { Decision } from '../model/step.ts'
-import { checkIdentity } from '../preflight/identity.ts'
-import { checkKey, unreadableKey } from '../preflight/key.ts'
-import { checkProfile } from '../preflight/profile.ts'
+import { checkDataPlane } from '../preflight/data-plane.ts'
+import { unreadableKey } from '../preflight/key.ts'
+import { adviseProfile, checkProfile } from '../preflight/profile.ts'
 import type { Request } from '../request.ts'
 import type { Operation } from './operation.ts'
+import { profileWith } from './profile.ts'
 import { done, goalUnderWay, proveThenDone, reachProfile, refused, step } from './reach.ts'
 
 /** Choose the key version → preflight → prove → set the profile → prove. Never two rotations in one run. */
@@ -30,15 +32,12 @@ export const rotate: Operation = (request, observed) => {
   if (notDue !== undefined) return done(notDue)
 
   const keyId = request.key?.url ?? observed.madeKeyId ?? newerVersion(observed, kms)
-  if (keyId === undefined) return createVersion(observed, kms)
+  if (keyId === undefined) return createVersion(request, observed, kms)
   if (sameKeyVersion(keyId, kms.keyId)) {
-    return proveThenDone(observed, 'The cluster already encrypts under this key version.')
+    const sentence = 'The cluster already encrypts under this key version.'
+    return proveThenDone(observed, sentence, adviseProfile(observed, kms))
   }
-  const wanted = kmsOn(
-    keyId,
-    request.networkAccess ?? kms.networkAccess,
-    request.vaultResourceId ?? kms.vaultResourceId
-  )
+  const wanted = profileWith(keyId, request, observed)
   return reachProfile(
     observed,
     { operation: 'rotate', kms: wanted, fromKeyId: kms.keyId, kubernetesVersion: undefined },
@@ -82,14 +81,14 @@ function dueLater(request: Request, observed: ObservedCluster, kms: KmsOn): stri
 /** The newest usable version of the same key, when the cluster is behind it. */
 function newerVersion(observed: ObservedCluster, kms: KmsOn): string | undefined {
   if (observed.keyVersions?.kind !== 'readable') return undefined
-  const newest = newestUsable(observed.keyVersions.versions, observed.now)
-  const pinned = observed.keyVersions.versions.find((version) => sameKeyVersion(version.id.url, kms.keyId))
-  if (newest === undefined || sameKeyVersion(newest.id.url, kms.keyId)) return undefined
-  return pinned !== undefined && newest.created <= pinned.created ? undefined : newest.id.url
+  return newerUsable(observed.keyVersions.versions, kms.keyId, observed.now)?.id.url
 }
 
+/** What a version in use that can no longer encrypt, or soon not, is refused for; to rotate away from it, it is a reason. */
+const ONLY_OF_THIS_VERSION: readonly Code[] = ['key-disabled', 'key-expired', 'key-expires-soon', 'key-not-yet-valid']
+
 /** A new version has the type and the operations of the version in use, so that this one is checked before it is made. */
-function createVersion(observed: ObservedCluster, kms: KmsOn): Decision {
+function createVersion(request: Request, observed: ObservedCluster, kms: KmsOn): Decision {
   const current = keyOf(observed, kms.keyId)
   const pinned = keyVersionFrom(kms.keyId)
   if (observed.keyVersions?.kind === 'unreadable') {
@@ -97,10 +96,10 @@ function createVersion(observed: ObservedCluster, kms: KmsOn): Decision {
   }
   if (current === undefined || pinned === undefined)
     return refused(refusal('key-not-found', `${kms.keyId} was not read.`))
-  const findings = [...checkIdentity(observed.cluster), ...checkKey(current, observed.now)].filter(
-    // A version that can no longer encrypt is a reason to rotate away from it.
-    ({ code }) => code !== 'key-disabled' && code !== 'key-expired' && code !== 'key-not-yet-valid'
-  )
+  const findings = [
+    ...checkProfile(observed, profileWith(kms.keyId, request, observed)),
+    ...checkDataPlane(observed)
+  ].filter(({ code }) => !ONLY_OF_THIS_VERSION.includes(code))
   if (findings.length > 0) return refused(...findings)
   return step({ kind: 'create-key-version', vaultUrl: pinned.vaultUrl, keyName: pinned.name })
 }

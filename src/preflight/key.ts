@@ -13,7 +13,10 @@ export function unreadableKey(reason: KeyUnreadable, message: string): Finding {
   return refusal(UNREADABLE[reason], message)
 }
 
-/** Whether AKS's KMS plugin can encrypt and decrypt under this key version: RSA, both operations, enabled, within its time. */
+/** Who pins a key has this long to rotate off it again, in milliseconds: an expired one stops the API server. */
+const LEAST_LIFE = 7 * 86_400_000
+
+/** Whether AKS's KMS plugin can encrypt and decrypt under this key version: RSA, both operations, enabled, within its time for a while. */
 export function checkKey(observation: KeyObservation, now: number): readonly Finding[] {
   if (observation.kind === 'unreadable') return [unreadableKey(observation.reason, observation.message)]
   const { id, keyType, keyOperations, enabled, notBefore, expires } = observation.key
@@ -29,6 +32,8 @@ export function checkKey(observation: KeyObservation, now: number): readonly Fin
   if (!enabled) findings.push(refusal('key-disabled', `${id.url} is disabled.`))
   if (expires !== undefined && expires <= now) {
     findings.push(refusal('key-expired', `${id.url} expired on ${isoMinute(expires)}.`))
+  } else if (expires !== undefined && expires - now < LEAST_LIFE) {
+    findings.push(refusal('key-expires-soon', `${id.url} expires on ${isoMinute(expires)}, in less than 7 days.`))
   }
   if (notBefore !== undefined && notBefore > now) {
     findings.push(refusal('key-not-yet-valid', `${id.url} is not valid before ${isoMinute(notBefore)}.`))

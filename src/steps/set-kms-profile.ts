@@ -1,9 +1,10 @@
 import { withKmsProfile } from '../azure/cluster-body.ts'
 import { keyVersionFrom } from '../model/key-id.ts'
 import { KMS_OFF, type KmsProfile } from '../model/kms-profile.ts'
-import { withCluster } from '../model/observed.ts'
+import { accessOf, withCluster, type Observed } from '../model/observed.ts'
 import type { Step } from '../model/step.ts'
 import { PLANNED_VERSION } from './create-key-version.ts'
+import { untilRoleHasSpread } from './role-propagation.ts'
 import { sayState } from './say-state.ts'
 import { managed, type StepDefinition } from './step-definition.ts'
 
@@ -20,10 +21,18 @@ export const setKmsProfile: StepDefinition<Extract<Step, { kind: 'set-kms-profil
     memory.proved = undefined
     memory.keyChange = undefined
     const beganAt = Date.now()
-    await clusters.update(cluster, withKmsProfile(cluster.body, step.profile), { signal, onPoll: sayState(log) })
+    const update = (): Promise<void> =>
+      clusters.update(cluster, withKmsProfile(cluster.body, step.profile), { signal, onPoll: sayState(log) })
+    await (mayUseKey(observed, step.profile) ? untilRoleHasSpread(update, context) : update())
     // Where an earlier attempt failed on the way, the Secrets may be under the new key already.
     if (observed.cluster?.phase === 'ready') memory.keyChange = { beganAt, endedAt: Date.now() }
   }
+}
+
+/** As Azure RBAC and the vault's access policies have it. */
+function mayUseKey(observed: Observed, profile: KmsProfile): boolean {
+  const key = profile.enabled ? keyVersionFrom(profile.keyId) : undefined
+  return key !== undefined && accessOf(observed, key)?.useKey === 'granted'
 }
 
 function inWords(profile: KmsProfile): string {

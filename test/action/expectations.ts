@@ -1,7 +1,7 @@
 import { expect } from '@jest/globals'
 import type { Code } from '../../src/errors.ts'
 import type { RunReport } from '../../src/model/report.ts'
-import type { Bed } from '../../testbed/bed.ts'
+import type { Bed, Inputs } from '../../testbed/bed.ts'
 import type { SeedSecret } from '../../testbed/contract.ts'
 import { tallyStored } from '../../testbed/etcd/tally.ts'
 import type { RunResult } from '../../testbed/runner/run-action.ts'
@@ -29,7 +29,31 @@ export function expectRed(result: RunResult, code: Code): RunReport {
   expect(result.annotations.filter(({ level }) => level === 'error').map(({ title }) => title)).toContainEqual(
     expect.stringContaining(code)
   )
+  expect(result.annotations).toContainEqual(
+    expect.objectContaining({ level: 'error', message: expect.stringContaining('Fix: ') })
+  )
   expect(result.summary).toContain(`troubleshooting.md#${code}`)
+  return report
+}
+
+/** Red with the code, and neither Azure nor the cluster was written to. */
+export async function expectRefused(
+  bed: Bed,
+  code: Code,
+  operation: string,
+  inputs: Inputs,
+  env: Inputs = {}
+): Promise<RunReport> {
+  const [writes, secrets, record] = [
+    bed.azure.writes.length,
+    await bed.controlPlane.storedSecrets(),
+    await recordOf(bed)
+  ]
+  const result = await bed.run(operation, inputs, { env })
+  const report = expectRed(result, code)
+  expect(bed.azure.writes.slice(writes)).toEqual([])
+  expect(await bed.controlPlane.storedSecrets()).toEqual(secrets)
+  expect(await recordOf(bed)).toEqual(record)
   return report
 }
 

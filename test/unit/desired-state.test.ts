@@ -119,6 +119,11 @@ describe('what is wrong is told with entry, property and mending', () => {
     ['the mode', { ...entry, 'key-vault-network-access': 'private' }, 'is “private”; write `Public` or `Private`.'],
     ['no vault', { ...entry, 'key-vault-network-access': 'Private' }, 'key-vault-resource-id is missing;'],
     ['the vault', { ...entry, 'key-vault-resource-id': 'kv' }, 'key-vault-resource-id is “kv”; write the ARM id'],
+    [
+      'another vault',
+      { ...entry, 'key-vault-resource-id': VAULT.replace('platform', 'other') },
+      'key-vault-resource-id is not that of the key’s vault, kv-platform'
+    ],
     ['the age', { ...entry, 'max-key-age': '3 months' }, 'max-key-age is “3 months”; write a time such as `90d`'],
     ['an age of days', { ...entry, 'max-key-age': 90 }, 'max-key-age is 90; write a time such as `90d`'],
     ['both', { ...entry, key: `${KEY}/${VERSION}`, 'max-key-age': '90d' }, 'max-key-age can’t be kept with a version'],

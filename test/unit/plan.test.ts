@@ -13,8 +13,8 @@ function hash(request: Request, observed: Observed): string {
 }
 
 test('a plan has the steps in words, and how it ends', () => {
-  const { plan, refusals } = makePlan(rotate, start)
-  expect(refusals).toEqual([])
+  const { plan, findings } = makePlan(rotate, start)
+  expect(findings).toEqual([])
   expect(plan).toMatchObject({ refused: false, sentence: expect.stringMatching(/rotated/) })
   expect(plan.steps.map(({ title }) => title)).toEqual([
     expect.stringMatching(/^Keep the goal/),
@@ -31,9 +31,9 @@ test('a version that is still to be made is said so', () => {
 })
 
 test('what would be refused is told with all its reasons', () => {
-  const { plan, refusals } = makePlan(rotate, observedWith(clusterWith()))
-  expect(plan).toMatchObject({ refused: true, steps: [], sentence: refusals[0]?.message })
-  expect(refusals.map(({ code }) => code)).toEqual(['kms-off'])
+  const { plan, findings } = makePlan(rotate, observedWith(clusterWith()))
+  expect(plan).toMatchObject({ refused: true, steps: [], sentence: findings[0]?.message })
+  expect(findings.map(({ code }) => code)).toEqual(['kms-off'])
 })
 
 test('the hash stays while nothing changes that the plan depends on', () => {

@@ -155,6 +155,16 @@ test('a private vault comes with its ARM id', () => {
   expect(problem({ keyVaultNetworkAccess: 'private' }).code).toBe('input-invalid')
 })
 
+test('a vault’s ARM id is that of the key’s vault', () => {
+  const keyId = 'https://kv-platform.vault.azure.net/keys/etcd/1'
+  const vaultId = (name: string) => `/subscriptions/x/resourceGroups/y/providers/Microsoft.KeyVault/vaults/${name}`
+  expect(parse({ keyId, keyVaultResourceId: vaultId('KV-Platform') }).vaultResourceId).toBe(vaultId('KV-Platform'))
+  expect(problem({ keyId, keyVaultResourceId: vaultId('kv-other') })).toMatchObject({
+    code: 'input-invalid',
+    message: expect.stringContaining('kv-platform')
+  })
+})
+
 test.each([
   ['resource-group', { resourceGroup: '' }],
   ['cluster-name', { clusterName: '' }],

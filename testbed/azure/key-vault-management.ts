@@ -146,6 +146,7 @@ export function keyVaultRoutes(options: {
   }
   const write = 'Microsoft.KeyVault/vaults/write'
   const readKeys = 'Microsoft.KeyVault/vaults/keys/read'
+  const readVersions = 'Microsoft.KeyVault/vaults/keys/versions/read'
   return [
     { method: 'GET', path: '/subscriptions/{subscription}/resources', handle: list },
     {
@@ -168,7 +169,7 @@ export function keyVaultRoutes(options: {
     {
       method: 'GET',
       path: `${PATH}/{vault}/keys/{key}/versions`,
-      action: readKeys,
+      action: readVersions,
       handle: withKeys((vault, versions, { parameters }) => ({
         status: 200,
         body: {
@@ -181,7 +182,7 @@ export function keyVaultRoutes(options: {
     {
       method: 'GET',
       path: `${PATH}/{vault}/keys/{key}/versions/{version}`,
-      action: readKeys,
+      action: readVersions,
       handle: withKeys((vault, versions, { parameters }) => {
         const { key = '', version = '' } = parameters
         const found = versions.find((one) => one.version === version.toLowerCase())
