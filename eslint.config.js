@@ -71,6 +71,7 @@ export default defineConfig(
   imports(['src/**/*.ts'], TOOLKIT),
   imports(['src/index.ts', 'src/*-action/index.ts']),
   imports(['src/matrix-action/matrix.ts'], only('errors.ts', 'model/', 'desired-state.ts'), ...PURE),
+  imports(['src/desired-state.ts'], TOOLKIT, ...PURE),
   imports(['src/model/**/*.ts'], only('errors.ts'), ...PURE),
   imports(['src/preflight/**/*.ts'], only('errors.ts', 'model/', 'request.ts'), ...PURE),
   imports(
@@ -83,7 +84,7 @@ export default defineConfig(
     regex: '^\\.\\./\\.\\./(?!errors\\.ts$|model/)',
     message: 'Reports read only the model.'
   }),
-  imports(['src/azure/**/*.ts', 'src/kubernetes/**/*.ts'], TOOLKIT, {
+  imports(['src/azure/**/*.ts', 'src/github/**/*.ts', 'src/kubernetes/**/*.ts'], TOOLKIT, {
     regex: '/(operations|preflight|report|steps)/|/(index|main)\\.ts$',
     message: 'The edges know nothing of decisions, steps and reports.'
   })

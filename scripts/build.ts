@@ -11,7 +11,8 @@ const UNNEEDED_ASSETS: readonly string[] = ['xdg-open']
 /** What is bundled: where each action starts, and its folder in dist. */
 const BUNDLES: readonly (readonly [entry: string, folder: string])[] = [
   ['index.js', '.'],
-  ['matrix-action/index.js', 'matrix']
+  ['matrix-action/index.js', 'matrix'],
+  ['report-action/index.js', 'report']
 ]
 
 /**

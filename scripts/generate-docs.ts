@@ -8,6 +8,9 @@ const DOCUMENTS: readonly string[] = ['*.md', 'docs/**/*.md', 'workflows/**/*.ym
 /** The workflow that README shows whole. */
 const QUICK_START = 'workflows/scheduled-rotation.yml'
 
+/** The page on the action in report/. */
+const REPORT_PAGE = 'docs/report-action.md'
+
 interface Input {
   readonly description: string
   readonly required?: boolean
@@ -75,7 +78,11 @@ export async function documents(): Promise<ReadonlyMap<string, string>> {
   const current = new Map<string, string>()
   for (const path of DOCUMENTS.flatMap((pattern) => globSync(pattern))) {
     const text = withPublicName(readFileSync(path, 'utf8'), publicName)
-    current.set(path, path === 'README.md' ? await readme(text, actionYml, publicName) : text)
+    const whole = path === 'README.md' ? await readme(text, actionYml, publicName) : text
+    current.set(
+      path,
+      path === REPORT_PAGE ? await withTables(whole, path, readFileSync('report/action.yml', 'utf8')) : whole
+    )
   }
   return current
 }
@@ -89,6 +96,12 @@ async function readme(text: string, actionYml: string, publicName: string): Prom
   }
   const filled = Object.entries(parts).reduce((document, [name, part]) => between(document, name, part), text)
   return await format(filled, { ...(await resolveConfig('README.md')), filepath: 'README.md' })
+}
+
+/** The tables of an action's inputs and outputs between their markers. */
+async function withTables(text: string, path: string, actionYml: string): Promise<string> {
+  const filled = between(between(text, 'inputs', inputsTable(actionYml)), 'outputs', outputsTable(actionYml))
+  return await format(filled, { ...(await resolveConfig(path)), filepath: path })
 }
 
 async function main(check: boolean): Promise<void> {

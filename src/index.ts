@@ -1,23 +1,20 @@
 import './small-heap.ts'
-import { readFileSync } from 'node:fs'
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as core from '@actions/core'
+import { docsUrl, environment, eventPullRequest, runUrl } from './environment.ts'
 import { ActionError, toActionError, type Code } from './errors.ts'
 import { findApprovedPlan } from './github/approved-plan.ts'
 import { createGitHubClient } from './github/client.ts'
-import { putComment } from './github/comments.ts'
-import { pullRequestOfEvent, type EventPullRequest } from './github/pull-requests.ts'
 import { rejectedReport } from './journal.ts'
 import type { Log } from './log.ts'
 import { run } from './main.ts'
-import { planMarker } from './model/approved-plan.ts'
-import { asObject, type JsonObject } from './model/json.ts'
+import type { ApprovedPlan } from './model/approved-plan.ts'
 import type { RunReport } from './model/report.ts'
+import { commentPlan } from './plan-comment.ts'
 import { createPlatform } from './platform.ts'
 import { annotationsOf } from './report/annotations.ts'
-import { renderComment } from './report/comment.ts'
 import { reportToJson } from './report/json.ts'
 import { outputsOf } from './report/outputs.ts'
 import { fitSummary } from './report/summary.ts'
@@ -35,14 +32,13 @@ const EXIT_CODE: Readonly<Record<RunReport['result'], number>> = {
 const LINGER_MS = 2_000
 
 async function main(): Promise<void> {
-  const gitHub = readGitHub()
-  const report = await readAndRun(gitHub)
-  await tell(report, gitHub)
+  const report = await readAndRun()
+  await tell(report)
   process.exitCode = EXIT_CODE[report.result]
   setTimeout(() => process.exit(), LINGER_MS).unref()
 }
 
-async function readAndRun(gitHub: GitHub): Promise<RunReport> {
+async function readAndRun(): Promise<RunReport> {
   let request: Request
   try {
     request = await readRequest()
@@ -52,18 +48,19 @@ async function readAndRun(gitHub: GitHub): Promise<RunReport> {
   const signal = AbortSignal.any([cancellation(), timeout(request.timeout)])
   const platform = createPlatform(request, {
     getIdToken: (audience) => core.getIDToken(audience),
-    approvedPlan: (operation, cluster) =>
-      findApprovedPlan(createGitHubClient({ ...gitHub, signal }), signal, {
-        operation,
-        cluster,
-        pullRequest: gitHub.pullRequest?.number,
-        commit: environment('GITHUB_SHA')
-      }),
+    approvedPlan: (operation, cluster) => approvedPlan(operation, cluster, signal),
     run: runUrl(),
     log,
     signal
   })
   return await run(request, platform)
+}
+
+async function approvedPlan(operation: string, cluster: string, signal: AbortSignal): Promise<ApprovedPlan> {
+  const token = core.getInput('github-token')
+  const client = createGitHubClient({ token, repository: environment('GITHUB_REPOSITORY'), signal })
+  const search = { operation, cluster, pullRequest: eventPullRequest()?.number, commit: environment('GITHUB_SHA') }
+  return await findApprovedPlan(client, signal, search)
 }
 
 async function readRequest(): Promise<Request> {
@@ -116,11 +113,11 @@ async function textOf(name: string, unreadable: Code): Promise<string> {
 }
 
 /** Writes everything that a run has to say. A summary that can't be written turns no run red. */
-async function tell(report: RunReport, gitHub: GitHub): Promise<void> {
+async function tell(report: RunReport): Promise<void> {
   const directory = await mkdtemp(join(environment('RUNNER_TEMP') || tmpdir(), 'kms-etcd-encryption-'))
   const path = join(directory, 'report.json')
   await writeFile(path, reportToJson(report))
-  const commentUrl = await comment(report, gitHub)
+  const commentUrl = await comment(report)
   for (const [name, value] of Object.entries(outputsOf(report, path, commentUrl))) core.setOutput(name, value)
 
   core.info(report.sentence)
@@ -133,43 +130,15 @@ async function tell(report: RunReport, gitHub: GitHub): Promise<void> {
   }
 }
 
-/** How long GitHub is tried for a comment, in milliseconds. */
-const COMMENT_PATIENCE = 120_000
-
-/** Puts a dry run's plan on its pull request, and gives the comment's url. What keeps it from that turns no run red. */
-async function comment(report: RunReport, gitHub: GitHub): Promise<string> {
-  const { pullRequest } = gitHub
-  // A run whose inputs can't be used knows no cluster that the comment could be about.
-  if (core.getInput('comment').toLowerCase() !== 'true' || !report.dryRun || report.result === 'cancelled') return ''
-  if (pullRequest === undefined) {
-    core.info(`There is no pull request to comment on: the event is “${environment('GITHUB_EVENT_NAME')}”.`)
-    return ''
-  }
-  const signal = AbortSignal.timeout(COMMENT_PATIENCE)
-  try {
-    const { url } = await putComment(createGitHubClient({ ...gitHub, signal }), signal, {
-      number: pullRequest.number,
-      marker: planMarker(report.operation, report.cluster),
-      body: renderComment(report, { docsUrl: docsUrl(), commit: pullRequest.headSha })
-    })
-    core.info(`The plan is in ${url}`)
-    return url
-  } catch (error) {
-    const { code, message, fix } = toActionError(error)
-    const title = `The plan is not on the pull request: ${code}`
-    if (code === 'github-forbidden' && pullRequest.readOnlyToken !== undefined) {
-      core.notice(`${message} ${READ_ONLY[pullRequest.readOnlyToken]} The plan is in the job summary.`, { title })
-    } else {
-      core.warning(`${message}\nFix: ${fix}`, { title })
-    }
-    return ''
-  }
+async function comment(report: RunReport): Promise<string> {
+  if (core.getInput('comment').toLowerCase() !== 'true') return ''
+  const written = await commentPlan(report, core.getInput('github-token'))
+  if (written === undefined) return ''
+  const { url, level, title, message } = written
+  if (level === 'info') core.info(message)
+  else core[level](message, { title })
+  return url
 }
-
-const READ_ONLY = {
-  fork: 'The pull request comes from a fork, for which GitHub’s token may only read.',
-  dependabot: 'The pull request is Dependabot’s, for which GitHub’s token may only read.'
-} as const
 
 const ANNOTATE = { error: 'error', warning: 'warning', notice: 'notice' } as const
 
@@ -197,49 +166,6 @@ function timeout(limit: number): AbortSignal {
     controller.abort(error)
   }, limit).unref()
   return controller.signal
-}
-
-interface GitHub {
-  readonly token: string
-  readonly repository: string
-  /** That the event is about. */
-  readonly pullRequest: EventPullRequest | undefined
-}
-
-function readGitHub(): GitHub {
-  const repository = environment('GITHUB_REPOSITORY')
-  const pullRequest = pullRequestOfEvent(readEvent(), repository)
-  return { token: core.getInput('github-token'), repository, pullRequest }
-}
-
-/** The payload of the workflow's event; empty where there is none. */
-function readEvent(): JsonObject {
-  try {
-    return asObject(JSON.parse(readFileSync(environment('GITHUB_EVENT_PATH'), 'utf8')))
-  } catch {
-    return {}
-  }
-}
-
-function runUrl(): string | undefined {
-  const [server, repository, id] = [
-    environment('GITHUB_SERVER_URL'),
-    environment('GITHUB_REPOSITORY'),
-    environment('GITHUB_RUN_ID')
-  ]
-  if (repository === '' || id === '') return undefined
-  return `${server}/${repository}/actions/runs/${id}/attempts/${environment('GITHUB_RUN_ATTEMPT') || '1'}`
-}
-
-/** The docs of the very version that runs; GITHUB_ACTION_REPOSITORY is empty for an action of the workflow's own repository. */
-function docsUrl(): string {
-  const repository = environment('GITHUB_ACTION_REPOSITORY') || environment('GITHUB_REPOSITORY')
-  const ref = environment('GITHUB_ACTION_REF') || environment('GITHUB_SHA') || 'main'
-  return `${environment('GITHUB_SERVER_URL') || 'https://github.com'}/${repository}/blob/${ref}/docs`
-}
-
-function environment(name: string): string {
-  return process.env[name] ?? ''
 }
 
 await main()

@@ -103,6 +103,6 @@ function timeOf({ minMs, maxMs }: Estimate): string {
 }
 
 function origin({ run }: RunReport, commit: string): string {
-  const of = commit === '' ? 'Made' : `Made of ${code(commit.slice(0, 10))}`
+  const of = commit === '' ? 'Made' : `Made of commit ${code(commit.slice(0, 10))}`
   return run === undefined ? `${of}.` : `${of} by ${link('this run', run)}, and replaced by the next.`
 }

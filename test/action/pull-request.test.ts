@@ -88,7 +88,7 @@ describe('a pull request that rotates the key', () => {
       `About ${String(SECRETS)} now. In 2 proofs each gets an empty patch`,
       'about 3 to 6 minutes',
       result.outputs['plan-hash'] ?? 'no hash',
-      'Made of `feedfeedfe`'
+      'Made of commit `feedfeedfe`'
     ]) {
       expect(comment?.body).toContain(part)
     }
