@@ -104,9 +104,16 @@ export const CATALOG = {
     fix: 'Turn on Microsoft Entra integration for the cluster, or pass `kubeconfig`.'
   },
   'kms-data-encryption': {
-    title:
-      'The cluster uses the newer “KMS data encryption” with a versionless key, which rotates and re-encrypts by itself.',
-    fix: 'Nothing is to be rotated here: AKS follows the key’s newest version within 6 hours.'
+    title: 'The cluster has the newer “KMS data encryption”, in which AKS itself rotates the key and re-encrypts.',
+    fix: 'Nothing is to be done here, and it can’t be turned off. To make sure that every Secret is under the present key, use `re-encrypt`.'
+  },
+  'kms-v1-too-many-secrets': {
+    title: 'AKS supports KMS v1 with at most 2,000 Secrets, and the cluster has more.',
+    fix: 'Upgrade the cluster to Kubernetes 1.27 or newer, where KMS v2 has no such limit (`az aks upgrade -g <resource group> -n <cluster> -k <version>`), then run this again.'
+  },
+  'kms-v1-slow': {
+    title: 'The cluster has more Secrets than AKS supports with KMS v1, so that the run goes slowly over them.',
+    fix: 'Raise `timeout-minutes` if it is too short for that. Once `migrate-v2` has brought the cluster to KMS v2, Key Vault is no longer asked for each Secret.'
   },
 
   // The vault
@@ -216,6 +223,10 @@ export const CATALOG = {
     title: 'An interrupted rotation was finished first, so the wanted key version is not in use yet.',
     fix: 'Run the same operation again: it now rotates to the wanted version.'
   },
+  'operation-unfinished': {
+    title: 'An earlier run of another operation on this cluster was interrupted.',
+    fix: 'Run that operation again: it goes on where it stopped.'
+  },
   'lock-held': {
     title: 'Another run is working on this cluster.',
     fix: 'Wait until it ends, then run this again.'
@@ -281,15 +292,23 @@ export const CATALOG = {
   },
   'api-server-unreachable': {
     title: 'The Kubernetes API server does not answer this runner.',
-    fix: 'For a private cluster use a runner inside the network; check the authorized IP ranges.'
+    fix: 'Check the address in the kubeconfig, and that this runner’s network lets it through: `kubectl get --raw /version`.'
+  },
+  'api-server-private': {
+    title: 'The cluster is private, and its API server does not answer this runner.',
+    fix: 'Use a runner in the cluster’s network or in one that is peered with it and resolves its private name: a self-hosted one, or a GitHub-hosted one with Azure private networking. Or pass a `kubeconfig` whose server or `proxy-url` leads there. `az aks command invoke` is no way: it runs one command in a pod and hands its output through Azure.'
+  },
+  'api-server-authorized-ranges': {
+    title: 'The API server admits authorized IP ranges only, and does not answer this runner.',
+    fix: 'Add the address that this runner goes out by: `az aks update -g <resource group> -n <cluster> --api-server-authorized-ip-ranges <all ranges>`.'
   },
   'kubernetes-unauthorized': {
     title: 'The Kubernetes API server did not accept the credential.',
     fix: 'Check `kubeconfig`, or that the identity belongs to the cluster’s tenant.'
   },
   'secrets-forbidden': {
-    title: 'The identity may not list namespaces and list or patch Secrets.',
-    fix: 'Give it `Azure Kubernetes Service RBAC Writer` on the cluster, or a ClusterRole with list on namespaces and list, patch on secrets.'
+    title: 'The identity may not list namespaces, or list or patch Secrets, in all namespaces.',
+    fix: 'Bind it to a ClusterRole with list on namespaces and list, patch on secrets: docs/kubernetes-rbac.yml has both. On a cluster with Azure RBAC, `Azure Kubernetes Service RBAC Writer` on the cluster does as well.'
   },
   'secrets-listing-failed': {
     title: 'The Secrets could not all be listed.',

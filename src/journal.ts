@@ -133,7 +133,7 @@ export class Journal {
       try {
         const limit = error.code === 'cancelled' ? LAST_LOOK_WHEN_CANCELLED_MS : LAST_LOOK_MS
         const look = await this.#platform.clusters?.read(AbortSignal.timeout(limit))
-        if (look !== undefined) this.#after = clusterFromBody(look.body, undefined)
+        if (look !== undefined) this.#after = clusterFromBody(look.body)
       } catch (lookError) {
         this.#platform.log.debug(`The cluster could not be read at the end: ${toActionError(lookError).message}`)
       }
@@ -180,13 +180,13 @@ export class Journal {
   }
 
   #snapshot(cluster: Cluster): ClusterSnapshot {
-    const { securityProfile, kms, kubernetesVersion, provisioningState } = cluster
+    const { securityProfile, kms, dataEncryption, kubernetesVersion, provisioningState } = cluster
     const key = this.#keyInUse(cluster)
     const keyVersion = key && {
       createdAt: isoTime(key.created),
       expiresAt: key.expires === undefined ? undefined : isoTime(key.expires)
     }
-    return { securityProfile, kms, keyVersion, kubernetesVersion, provisioningState }
+    return { securityProfile, kms, dataEncryption, keyVersion, kubernetesVersion, provisioningState }
   }
 
   #keyInUse({ kms }: Cluster): KeyDetails | undefined {
@@ -202,7 +202,7 @@ export class Journal {
   #keyAdvice(proved: boolean): RunReport['keys'] {
     return adviseKeys({
       before: this.#before?.kms ?? KMS_OFF,
-      after: this.#after?.kms ?? KMS_OFF,
+      after: this.#after?.kms,
       record: this.#recordBefore ?? EMPTY_RECORD,
       proved
     })
@@ -218,7 +218,12 @@ function unseenApiServers(proof: ProofReport | undefined): readonly Finding[] {
 }
 
 function differs(before: Cluster, after: Cluster): boolean {
-  return !sameKmsProfile(before.kms, after.kms) || before.kubernetesVersion !== after.kubernetesVersion
+  return !sameKmsProfile(before.kms, after.kms) || versionsOf(before) !== versionsOf(after)
+}
+
+/** Of the control plane and of every node pool. */
+function versionsOf({ kubernetesVersion, pools }: Cluster): string {
+  return JSON.stringify([kubernetesVersion, ...pools.map((pool) => [pool.name, pool.kubernetesVersion])])
 }
 
 function isoTime(time: number): string {

@@ -6,6 +6,7 @@ import { createApprovals } from './approvals.ts'
 import { refusal } from './model/finding.ts'
 import type { ClusterRecord } from './model/goal.ts'
 import { changedSince, type Observed } from './model/observed.ts'
+import { changesKms } from './model/operation.ts'
 import type { RunReport } from './model/report.ts'
 import type { Step } from './model/step.ts'
 import { observe } from './observe.ts'
@@ -60,7 +61,7 @@ export async function run(request: Request, platform: Platform): Promise<RunRepo
         return journal.onlyPlanned()
       }
       if (decision.kind === 'done') {
-        if (lock !== undefined) await closeRecord(platform, observed.record)
+        if (lock !== undefined && changesKms(request.operation)) await closeRecord(platform, observed.record)
         return journal.done(decision.sentence, decision.findings)
       }
       if (lock === undefined && needsLock) {

@@ -18,6 +18,12 @@ export interface Memory {
   madeKeyId: string | undefined
   /** Hash of the approved plan that this run carries out. */
   approvedPlan: string | undefined
+  /** Whether the cluster has KMS data encryption; undefined before it was asked for. */
+  dataEncryption: boolean | undefined
+  /** About how many Secrets there were when this run met KMS v1. */
+  secretCount: number | undefined
+  /** The API server has answered this run. */
+  reachedApiServer: boolean
   readonly proofs: ProofReport[]
   /** What was read once, because nobody changes it in a run but a step, which then forgets it. */
   readonly seen: {
@@ -39,6 +45,9 @@ export function emptyMemory(): Memory {
     goal: undefined,
     madeKeyId: undefined,
     approvedPlan: undefined,
+    dataEncryption: undefined,
+    secretCount: undefined,
+    reachedApiServer: false,
     proofs: [],
     seen: { tenantId: undefined, assignIdentity: undefined, dataPlane: undefined, vaults: new Map(), access: new Map() }
   }

@@ -1,21 +1,25 @@
 import { clusterFromBody } from './azure/cluster-body.ts'
 import type { KeyReader } from './azure/key-vault.ts'
 import type { ManagedCluster } from './azure/managed-clusters.ts'
-import { ActionError } from './errors.ts'
+import { ActionError, CATALOG } from './errors.ts'
 import type { Kubernetes } from './kubernetes/kubernetes.ts'
+import { TransportError } from './kubernetes/transport.ts'
 import { attachedVaults, type AttachedVault, type Attachment } from './model/attached-vault.ts'
-import type { Cluster, ClusterPhase } from './model/cluster.ts'
+import { FIRST_DATA_ENCRYPTION_MINOR, type Cluster } from './model/cluster.ts'
 import { finding, type Finding } from './model/finding.ts'
 import { EMPTY_RECORD, type ClusterRecord, type Goal } from './model/goal.ts'
 import { hasVersion, keyVersionFrom, type Key, type KeyVersion } from './model/key-id.ts'
 import { newestUsable, type KeyObservation } from './model/key.ts'
 import { keyIdOf } from './model/kms-profile.ts'
+import { FIRST_KMS_V2_MINOR, minor } from './model/kubernetes-version.ts'
 import { isRecorded } from './operations/reach.ts'
 import type { Observed } from './model/observed.ts'
 import { keyReaders, observeDataPlane, observeVaults } from './observe-vaults.ts'
 import { isProved, type Memory } from './memory.ts'
 import type { Platform } from './platform.ts'
 import { noteUnknownAccess } from './preflight/key-access.ts'
+import { slowUnderKmsV1 } from './preflight/kms-v1-secrets.ts'
+import { explainUnreachable } from './preflight/unreachable.ts'
 import type { Request } from './request.ts'
 
 export interface Observation {
@@ -27,12 +31,13 @@ export interface Observation {
 /** Reads the cluster, its record and the keys in question, at one moment. Changes nothing. */
 export async function observe(request: Request, platform: Platform, memory: Memory): Promise<Observation> {
   const current = await platform.clusters?.read(platform.signal)
-  const upgrades = request.operation === 'migrate-v2' ? await platform.clusters?.upgrades(platform.signal) : undefined
-  const cluster = current && clusterFromBody(current.body, upgrades)
+  const cluster = current && (await observeCluster(current, request, platform, memory))
   const bare: Observed = {
     now: platform.now(),
     cluster,
     apiServer: undefined,
+    missingRights: [],
+    secretCount: memory.secretCount,
     secretsProved: isProved(memory, cluster && { ...cluster, phase: 'ready' }),
     record: EMPTY_RECORD,
     goal: undefined,
@@ -51,12 +56,46 @@ export async function observe(request: Request, platform: Platform, memory: Memo
     return { observed: bare, cluster: current }
   }
   const kubernetes = await platform.kubernetes()
-  const { record, findings } = await readRecord(kubernetes.record, cluster?.phase)
-  const seen: Observed = { ...bare, apiServer: kubernetes.server, record, findings }
+  const seen: Observed = {
+    ...bare,
+    apiServer: kubernetes.server,
+    ...(await observeInside(kubernetes, cluster, memory))
+  }
+  const observed = cluster === undefined ? seen : await observeKeys(request, platform, memory, seen)
+  const slow = slowUnderKmsV1(observed)
   return {
-    observed: cluster === undefined ? seen : await observeKeys(request, platform, memory, seen),
+    observed: slow === undefined ? observed : { ...observed, findings: [...observed.findings, slow] },
     cluster: current
   }
+}
+
+async function observeCluster(
+  { body }: ManagedCluster,
+  { operation }: Request,
+  { clusters, signal }: Platform,
+  memory: Memory
+): Promise<Cluster> {
+  const { kubernetesVersion } = clusterFromBody(body)
+  if (minor(kubernetesVersion) >= FIRST_DATA_ENCRYPTION_MINOR) {
+    memory.dataEncryption ??= await clusters?.usesDataEncryption(signal)
+  }
+  const upgrades = operation === 'migrate-v2' ? await clusters?.upgrades(signal) : undefined
+  return clusterFromBody(body, { upgrades, dataEncryption: memory.dataEncryption })
+}
+
+/** What the API server says. */
+async function observeInside(
+  kubernetes: Kubernetes,
+  cluster: Cluster | undefined,
+  memory: Memory
+): Promise<Pick<Observed, 'record' | 'findings' | 'missingRights' | 'secretCount'>> {
+  const read = await readRecord(kubernetes.record, cluster, memory)
+  if (read === undefined) return { record: EMPTY_RECORD, findings: [], missingRights: [], secretCount: undefined }
+  memory.reachedApiServer = true
+  if (cluster !== undefined && minor(cluster.kubernetesVersion) < FIRST_KMS_V2_MINOR) {
+    memory.secretCount ??= await kubernetes.countSecrets()
+  }
+  return { ...read, missingRights: await kubernetes.missingRights(), secretCount: memory.secretCount }
 }
 
 /** The keys in question, and the goal that the record or this run has. */
@@ -102,19 +141,29 @@ function vaultsInQuestion(
   return attachedVaults(attachments, [...profiles.map((profile) => profile.vaultResourceId), vaultResourceId])
 }
 
+/** Undefined where the API server of a failed cluster does not answer. */
 async function readRecord(
   store: Kubernetes['record'],
-  phase: ClusterPhase | undefined
-): Promise<{ readonly record: ClusterRecord; readonly findings: readonly Finding[] }> {
+  cluster: Cluster | undefined,
+  memory: Memory
+): Promise<{ readonly record: ClusterRecord; readonly findings: readonly Finding[] } | undefined> {
   try {
     const { record, forbidden } = await store.read()
-    return { record, findings: forbidden ? [finding('warning', 'record-forbidden')] : [] }
+    // Without Azure nothing is kept there.
+    return { record, findings: forbidden && cluster !== undefined ? [finding('warning', 'record-forbidden')] : [] }
   } catch (error) {
+    if (!(error instanceof ActionError) || error.code !== 'api-server-unreachable') throw error
     // That the API server of a failed cluster does not answer is no news: that the cluster has failed is.
-    const isDown = phase === 'failed' && error instanceof ActionError && error.code === 'api-server-unreachable'
-    if (!isDown) throw error
-    return { record: EMPTY_RECORD, findings: [] }
+    if (cluster?.phase === 'failed') return undefined
+    const why = cluster && !memory.reachedApiServer ? whyUnreachable(error, cluster) : undefined
+    throw why === undefined ? error : new ActionError(why.code, why.message, { fix: why.fix, cause: error })
   }
+}
+
+/** Where nothing answered at all, for no reason that is known better. */
+function whyUnreachable({ message, cause, fix }: ActionError, cluster: Cluster): Finding | undefined {
+  if (!(cause instanceof TransportError) || fix !== CATALOG['api-server-unreachable'].fix) return undefined
+  return explainUnreachable(cluster, message, { isKnown: cause.code !== 'ENOTFOUND' })
 }
 
 async function readKeys(

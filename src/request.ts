@@ -241,6 +241,13 @@ function parseTarget(operation: OperationName, inputs: RawInputs, cloud: Cloud):
       desired: undefined
     }
   }
+  if (operation === 're-encrypt') {
+    required(
+      'cluster-name',
+      inputs.clusterName,
+      'Set it, or pass a `kubeconfig` alone, with which Azure is not needed.'
+    )
+  }
   const subscriptionId = parseGuid('subscription-id', inputs.subscriptionId, 'AZURE_SUBSCRIPTION_ID')
   const resourceGroup = parseName('resource-group', inputs.resourceGroup, RESOURCE_GROUP)
   const name = parseName('cluster-name', inputs.clusterName, CLUSTER_NAME)

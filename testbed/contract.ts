@@ -9,6 +9,14 @@ export interface KubernetesUser {
 /** One provider of an EncryptionConfiguration; a KMS provider stands for one of AKS's two key slots. */
 export type EncryptionProvider =
   | { readonly kind: 'identity' }
+  /** A key in a file of the API server's, as in self-managed clusters. */
+  | {
+      readonly kind: 'aescbc'
+      /** In the prefix of stored values, `k8s:enc:aescbc:v1:<keyName>:`. */
+      readonly keyName: string
+      /** 32 bytes in base64. */
+      readonly secret: string
+    }
   | {
       readonly kind: 'kms'
       readonly apiVersion: 'v1' | 'v2'

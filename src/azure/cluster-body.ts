@@ -1,4 +1,12 @@
-import type { Cluster, ClusterIdentity, ClusterPhase, NodePool } from '../model/cluster.ts'
+import type {
+  ApiServerAccess,
+  Cluster,
+  ClusterIdentity,
+  ClusterPhase,
+  DataEncryption,
+  NodePool
+} from '../model/cluster.ts'
+import { keyVersionFrom } from '../model/key-id.ts'
 import { asObject, asObjects, asText, isJsonObject, type JsonObject } from '../model/json.ts'
 import type { KmsProfile } from '../model/kms-profile.ts'
 
@@ -8,11 +16,26 @@ import type { KmsProfile } from '../model/kms-profile.ts'
  * Source of names: Microsoft.ContainerService/managedClusters, stable API.
  */
 
-export function clusterFromBody(body: JsonObject, upgrades: readonly string[] | undefined): Cluster {
+/** Kubernetes versions that can be upgraded to, without previews. */
+export interface Upgrades {
+  readonly controlPlane: readonly string[]
+  /** By the name of the pool. */
+  readonly pools: ReadonlyMap<string, readonly string[]>
+}
+
+/** What Azure says of a cluster elsewhere than in its body, as far as it was read. */
+export interface Aside {
+  readonly upgrades?: Upgrades | undefined
+  /** Whether it has KMS data encryption, which only previews of the API show. */
+  readonly dataEncryption?: boolean | undefined
+}
+
+export function clusterFromBody(body: JsonObject, { upgrades, dataEncryption = false }: Aside = {}): Cluster {
   const properties = asObject(body['properties'])
   const securityProfile = asObject(properties['securityProfile'])
-  const pools = poolsOf(properties).map(poolFromBody)
+  const pools = poolsOf(properties).map((pool) => poolFromBody(pool, upgrades))
   const provisioningState = asText(properties['provisioningState'])
+  const kms = kmsFromBody(asObject(securityProfile['azureKeyVaultKms']))
   return {
     id: asText(body['id']),
     location: asText(body['location']),
@@ -23,9 +46,12 @@ export function clusterFromBody(body: JsonObject, upgrades: readonly string[] | 
     identityType: asText(asObject(body['identity'])['type']),
     identity: identityOf(asObject(body['identity'])),
     vnetIntegration: asObject(properties['apiServerAccessProfile'])['enableVnetIntegration'] === true,
-    kms: kmsFromBody(asObject(securityProfile['azureKeyVaultKms'])),
+    kms,
+    dataEncryption: dataEncryptionOf(kms, dataEncryption),
+    apiServerAccess: apiServerAccess(asObject(properties['apiServerAccessProfile'])),
+    azureRbac: asObject(properties['aadProfile'])['enableAzureRBAC'] === true,
     securityProfile,
-    upgrades
+    upgrades: upgrades?.controlPlane
   }
 }
 
@@ -46,17 +72,19 @@ export function withKmsProfile(body: JsonObject, profile: KmsProfile): JsonObjec
   return { ...body, properties: { ...properties, securityProfile: { ...securityProfile, azureKeyVaultKms } } }
 }
 
-/** The version of the control plane and of every pool, as `az aks upgrade` sets them. */
-export function withKubernetesVersion(body: JsonObject, version: string): JsonObject {
+/** The version of the control plane alone, as `az aks upgrade --control-plane-only` sets it. */
+export function withControlPlaneVersion(body: JsonObject, version: string): JsonObject {
+  return { ...body, properties: { ...asObject(body['properties']), kubernetesVersion: version } }
+}
+
+/** The versions of node pools by their names; pools that are not named stay as they are. */
+export function withPoolVersions(body: JsonObject, versions: Readonly<Record<string, string>>): JsonObject {
   const properties = asObject(body['properties'])
-  return {
-    ...body,
-    properties: {
-      ...properties,
-      kubernetesVersion: version,
-      agentPoolProfiles: poolsOf(properties).map((pool) => ({ ...pool, orchestratorVersion: version }))
-    }
-  }
+  const agentPoolProfiles = poolsOf(properties).map((pool) => {
+    const version = versions[asText(pool['name'])]
+    return version === undefined ? pool : { ...pool, orchestratorVersion: version }
+  })
+  return { ...body, properties: { ...properties, agentPoolProfiles } }
 }
 
 /** An id that must go is sent empty, as the Azure CLI does; where there is none, none is added. */
@@ -82,11 +110,28 @@ function kmsFromBody(profile: JsonObject): KmsProfile {
   }
 }
 
-function poolFromBody(pool: JsonObject): NodePool {
+/** A key without a version is one that AKS follows, whichever version of the API shows it. */
+function dataEncryptionOf(kms: KmsProfile, shown: boolean): DataEncryption | undefined {
+  if (kms.enabled && keyVersionFrom(kms.keyId) === undefined) return 'customer-key'
+  if (!shown) return undefined
+  return kms.enabled ? 'customer-key' : 'platform-key'
+}
+
+function apiServerAccess(profile: JsonObject): ApiServerAccess {
+  const ranges: unknown = profile['authorizedIPRanges']
   return {
-    name: asText(pool['name']),
+    isPrivate: profile['enablePrivateCluster'] === true,
+    authorizedIpRanges: Array.isArray(ranges) ? ranges.filter((range) => typeof range === 'string') : []
+  }
+}
+
+function poolFromBody(pool: JsonObject, upgrades: Upgrades | undefined): NodePool {
+  const name = asText(pool['name'])
+  return {
+    name,
     kubernetesVersion: asText(pool['currentOrchestratorVersion']) || asText(pool['orchestratorVersion']),
-    provisioningState: asText(pool['provisioningState'])
+    provisioningState: asText(pool['provisioningState']),
+    upgrades: upgrades?.pools.get(name)
   }
 }
 

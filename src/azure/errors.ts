@@ -42,7 +42,7 @@ export function refusalToError(
   const { status, code } = error
   const said = `Could not ${attempt}: ${quote(error)}`
   if (isConcurrentChange(error)) return new ClusterChangedError(said)
-  if (status === 0 || isTransientStatus(status)) return new ActionError('azure-unavailable', withMeaning(said, error))
+  if (status === 0 || isTransientStatus(status)) return withMeaning('azure-unavailable', said, error)
   if (code === 'InvalidAuthenticationTokenTenant') return new ActionError('tenant-mismatch', said)
   if (status === 401) return new ActionError('sign-in-failed', said)
   if (code === 'SubscriptionNotFound' || code === 'InvalidSubscriptionId')
@@ -60,14 +60,14 @@ export function refusalToError(
   if (/does not support cluster identity type/i.test(error.message)) {
     return new ActionError('identity-not-user-assigned', said)
   }
-  return new ActionError(otherwise, withMeaning(said, error))
+  return withMeaning(otherwise, said, error)
 }
 
 /** The failure of an update that AKS accepted, began and did not finish. */
 export function operationToError(error: ServiceError, status: string): ActionError | ClusterChangedError {
   const said = `The update of the cluster ended as ${status}: ${quote(error)}`
   if (isConcurrentChange(error)) return new ClusterChangedError(said)
-  return new ActionError('cluster-update-failed', withMeaning(said, error))
+  return withMeaning('cluster-update-failed', said, error)
 }
 
 /** `BadRequest (400): <message>.` */
@@ -86,36 +86,123 @@ function isConcurrentChange({ status, code, message }: ServiceError): boolean {
   )
 }
 
-/** What AKS's terse messages on KMS mean, by the words that they contain. */
-const MEANINGS: readonly (readonly [RegExp, string])[] = [
-  [
-    /network access is unspecified/i,
-    'AKS wants to be told how it reaches the vault: set `key-vault-network-access` to Public or Private.'
-  ],
-  [/resource ID is empty when/i, 'A private vault is attached by its resource id: set `key-vault-resource-id`.'],
-  [
-    /vnet integration should be enabled/i,
-    'A private vault needs API Server VNet Integration on the cluster. Turning it on is permanent and needs the cluster to be stopped and started: `az aks update --enable-apiserver-vnet-integration`.'
-  ],
-  [
-    /InternalOperationError/,
-    'AKS is known to answer so when an attached vault changes between Public and Private in place: turn KMS off, change the vault, turn it on.'
-  ],
-  [
-    /upgrade to cluster version 1\.27 or later is blocked/i,
-    'KMS v1 must be off while a cluster is upgraded to 1.27 or later: the operation `migrate-v2` does the whole way.'
-  ],
-  [
-    /RequestDisallowedByPolicy/,
-    'An Azure Policy assignment denies the cluster as it is: exempt it, or mend what the policy names.'
-  ],
-  [/ScopeLocked/, 'A resource lock forbids writing to the cluster: `az lock list --resource-group <resource group>`.'],
-  [/ReadOnlyDisabledSubscription/, 'The subscription is disabled, so that nothing in it can be changed.']
+/** What a terse message of Azure's means here, and the next command, by words in its code or text. The first that fits counts. */
+interface Meaning {
+  readonly words: RegExp
+  readonly meaning: string
+  /** In place of the one that the catalogue has for the code. */
+  readonly fix?: string
+}
+
+const MEANINGS: readonly Meaning[] = [
+  // The KMS profile
+  {
+    words: /network access is unspecified/i,
+    meaning: 'AKS wants to be told how it reaches the vault.',
+    fix: 'Set `key-vault-network-access` to Public or Private, then run this again.'
+  },
+  {
+    words: /resource ID is empty when/i,
+    meaning: 'A private vault is attached by its resource id.',
+    fix: 'Set `key-vault-resource-id` to what `az keyvault show -n <vault> --query id -o tsv` says, then run this again.'
+  },
+  {
+    words: /vnet integration should be enabled/i,
+    meaning: 'A private vault needs API Server VNet Integration on the cluster.',
+    fix: 'Turn it on, which is permanent: `az aks update -g <resource group> -n <cluster> --enable-apiserver-vnet-integration`, and at once `az aks stop` and `az aks start`. Or let AKS reach the vault in public.'
+  },
+  {
+    words: /upgrade to cluster version 1\.27 or later is blocked|migrate to KMS v2/i,
+    meaning: 'KMS v1 must be off while a cluster is upgraded to 1.27 or later.',
+    fix: 'Use the operation `migrate-v2`, which does the whole way.'
+  },
+
+  // The key, as Key Vault says it to AKS
+  {
+    words: /KeyExpired|expired key/i,
+    meaning: 'The key version has expired, and encrypts no more.',
+    fix: 'Extend it: `az keyvault key set-attributes --id <key id> --expires <UTC time>`, then run this again.'
+  },
+  {
+    words: /KeyDisabled|disabled key/i,
+    meaning: 'The key version is disabled.',
+    fix: 'Enable it: `az keyvault key set-attributes --id <key id> --enabled true`, then run this again.'
+  },
+  {
+    words: /KeyNotFound|ObjectIsDeletedButRecoverable|not found in this key vault/i,
+    meaning: 'The key or its version is not in the vault any more.',
+    fix: 'Recover it: `az keyvault key recover --vault-name <vault> --name <key>`, then run this again.'
+  },
+  {
+    words: /ForbiddenByFirewall|ForbiddenByConnection|not an approved private link|public network access is disabled/i,
+    meaning: 'The vault’s network rules keep AKS out.',
+    fix: 'Look at them: `az keyvault show -n <vault> --query properties.networkAcls`. With `Public` AKS needs a vault that admits all networks, with `Private` an approved private endpoint.'
+  },
+  {
+    words: /ForbiddenByRbac|does not have keys (en|de)crypt/i,
+    meaning: 'The cluster’s identity may not encrypt and decrypt with the key.',
+    fix: 'Give it the role: `az role assignment create --assignee <client id of the identity> --role "Key Vault Crypto User" --scope <id of the key>`; in some minutes run this again.'
+  },
+  {
+    words: /InternalOperationError/,
+    meaning:
+      'AKS is known to answer so when an attached vault changes between Public and Private in place: turn KMS off, change the vault, turn it on. `az aks operation show-latest -g <resource group> -n <cluster>` may say more.'
+  },
+
+  // Upgrades
+  {
+    words: /K8sVersionNotSupported/,
+    meaning: 'AKS no longer supports the cluster’s Kubernetes version there.',
+    fix: 'See what it supports: `az aks get-versions -l <location> -o table`.'
+  },
+  {
+    words: /(up|down)grading Kubernetes version .* is not allowed/i,
+    meaning: 'AKS offers other versions from here.',
+    fix: 'Choose one of `az aks get-upgrades -g <resource group> -n <cluster> -o table`.'
+  },
+  {
+    words: /NodePoolMcVersionIncompatible/,
+    meaning: 'A node pool would be ahead of the control plane, or too far behind it.',
+    fix: 'Compare them: `az aks nodepool list -g <resource group> --cluster-name <cluster> -o table`, and bring it along with `az aks nodepool upgrade`.'
+  },
+  {
+    words: /PodDrainFailure|PodDisruptionBudget|\bdrain/i,
+    meaning: 'A node could not be emptied, mostly because a PodDisruptionBudget permits no eviction.',
+    fix: 'Find it with `kubectl get pdb --all-namespaces`, make room, then run this again.'
+  },
+  {
+    words: /QuotaExceeded|exceed\w* (the )?(approved )?.*quota/i,
+    meaning: 'The subscription’s quota leaves no room for the nodes that an upgrade needs on top.',
+    fix: 'Look at `az vm list-usage -l <location> -o table`, and have it raised; then run this again.'
+  },
+
+  // Any update
+  {
+    words: /FailedIdentityOperation/,
+    meaning: 'Azure could not attach the cluster’s identity.',
+    fix: 'Check that it is there: `az identity show --ids <id of the identity>`.'
+  },
+  {
+    words: /RequestDisallowedByPolicy/,
+    meaning: 'An Azure Policy assignment denies the cluster as it is: exempt it, or mend what the policy names.',
+    fix: 'See `az policy assignment list --scope <id of the cluster> --disable-scope-strict-match -o table`.'
+  },
+  {
+    words: /ScopeLocked/,
+    meaning: 'A resource lock forbids writing to the cluster.',
+    fix: 'See `az lock list --resource-group <resource group> -o table`.'
+  },
+  {
+    words: /ReadOnlyDisabledSubscription/,
+    meaning: 'The subscription is disabled, so that nothing in it can be changed.',
+    fix: 'See `az account show --subscription <id> --query state`; its owner can enable it.'
+  }
 ]
 
-function withMeaning(said: string, error: ServiceError): string {
-  const meaning = MEANINGS.find(([words]) => words.test(error.code) || words.test(error.message))?.[1]
-  return meaning === undefined ? said : `${said} ${meaning}`
+function withMeaning(code: Code, said: string, error: ServiceError): ActionError {
+  const known = MEANINGS.find(({ words }) => words.test(error.code) || words.test(error.message))
+  if (known === undefined) return new ActionError(code, said)
+  return new ActionError(code, `${said} ${known.meaning}`, known.fix === undefined ? {} : { fix: known.fix })
 }
 
 /** Least roles by the action that was refused, in lower case. */

@@ -1,13 +1,16 @@
 import { ActionError, ClusterChangedError, type Code } from '../errors.ts'
 import { clusterId, type ClusterName } from '../model/cluster.ts'
-import { canonicalJson, isJsonObject, type JsonObject } from '../model/json.ts'
-import { clusterFromBody } from './cluster-body.ts'
+import { asObject, asObjects, asText, canonicalJson, isJsonObject, type JsonObject } from '../model/json.ts'
+import { clusterFromBody, type Upgrades } from './cluster-body.ts'
 import { operationToError, parseServiceError, type ServiceError } from './errors.ts'
 import { FIRST_INTERVAL, nextInterval, waitForOperation } from './long-running-operation.ts'
 import { pause as realPause, type Pause } from '../pause.ts'
 import { expectJson } from './expect-json.ts'
 import type { ArmAnswer, ArmRequest, ResourceManager } from './resource-manager.ts'
 import { isTransientStatus } from './retry-policy.ts'
+
+/** Shows `kubernetesResourceObjectEncryptionProfile`, which no stable version of the API does. */
+const DATA_ENCRYPTION_API_VERSION = '2025-09-02-preview'
 
 /** How often an update is sent when Azure's answers to it get lost. */
 const MAX_UPDATE_ATTEMPTS = 5
@@ -38,8 +41,9 @@ export interface ManagedClusters {
   update(current: ManagedCluster, body: JsonObject, options?: UpdateOptions): Promise<void>
   /** Waits until the cluster and its pools are under no operation; throws `cluster-stuck-updating` after `timeout` milliseconds. */
   waitUntilSettled(timeout: number, options?: UpdateOptions): Promise<ManagedCluster>
-  /** The Kubernetes versions that the control plane can be upgraded to, without previews. */
-  upgrades(signal?: AbortSignal): Promise<readonly string[]>
+  upgrades(signal?: AbortSignal): Promise<Upgrades>
+  /** Whether the cluster has KMS data encryption; false where Azure does not say. */
+  usesDataEncryption(signal?: AbortSignal): Promise<boolean>
   /** Text of a kubeconfig; a `user`'s asks for a Microsoft Entra token by an exec plugin where the cluster uses Entra. */
   kubeconfig(kind: 'user' | 'admin', signal?: AbortSignal): Promise<string>
 }
@@ -92,7 +96,7 @@ export function createManagedClusters(
     for (let interval = FIRST_INTERVAL; ; interval = nextInterval(interval)) {
       const seen = await read(signal).catch(unlessUnavailable)
       if (seen !== undefined) {
-        const { phase, provisioningState } = clusterFromBody(seen.body, [])
+        const { phase, provisioningState } = clusterFromBody(seen.body)
         if (phase !== 'changing') return seen
         onPoll?.(provisioningState)
       }
@@ -119,7 +123,7 @@ export function createManagedClusters(
         if (end.kind === 'ended-badly') throw operationToError(end.error, end.status)
       }
       const settled = await settle(options, Infinity)
-      const { provisioningState } = clusterFromBody(settled.body, [])
+      const { provisioningState } = clusterFromBody(settled.body)
       if (provisioningState === 'Failed' || provisioningState === 'Canceled') {
         throw operationToError(provisioningError(settled.body), provisioningState)
       }
@@ -133,13 +137,25 @@ export function createManagedClusters(
         url: `${url}/upgradeProfiles/default`,
         signal
       })
-      const properties = isJsonObject(body['properties']) ? body['properties'] : {}
-      const controlPlane = isJsonObject(properties['controlPlaneProfile']) ? properties['controlPlaneProfile'] : {}
-      const upgrades = Array.isArray(controlPlane['upgrades']) ? controlPlane['upgrades'].filter(isJsonObject) : []
-      return upgrades
-        .filter((upgrade) => upgrade['isPreview'] !== true)
-        .map((upgrade) => upgrade['kubernetesVersion'])
-        .filter((version) => typeof version === 'string')
+      const { controlPlaneProfile, agentPoolProfiles } = asObject(body['properties'])
+      const pools = asObjects(agentPoolProfiles)
+      return {
+        controlPlane: upgradesOf(asObject(controlPlaneProfile)),
+        // A list without an entry tells nothing.
+        pools: new Map(
+          pools
+            .map((pool) => [asText(pool['name']), upgradesOf(pool)] as const)
+            .filter(([, versions]) => versions.length > 0)
+        )
+      }
+    },
+
+    async usesDataEncryption(signal) {
+      const { status, body } = await arm.send({ method: 'GET', url, apiVersion: DATA_ENCRYPTION_API_VERSION, signal })
+      if (status !== 200) return false
+      const { securityProfile } = asObject(asObject(body)['properties'])
+      const { kubernetesResourceObjectEncryptionProfile: profile } = asObject(securityProfile)
+      return asObject(profile)['infrastructureEncryption'] === 'Enabled'
     },
 
     async kubeconfig(kind, signal) {
@@ -161,6 +177,14 @@ function same(a: ManagedCluster, b: ManagedCluster): boolean {
   return canonicalJson(a.body) === canonicalJson(b.body)
 }
 
+/** Of a control plane or a node pool; previews are left out. */
+function upgradesOf(profile: JsonObject): readonly string[] {
+  return asObjects(profile['upgrades'])
+    .filter((upgrade) => upgrade['isPreview'] !== true)
+    .map((upgrade) => asText(upgrade['kubernetesVersion']))
+    .filter((version) => version !== '')
+}
+
 function unlessUnavailable(error: unknown): undefined {
   if (error instanceof ActionError && error.code === 'azure-unavailable') return undefined
   throw error
@@ -168,7 +192,7 @@ function unlessUnavailable(error: unknown): undefined {
 
 function stateOf(cluster: ManagedCluster | undefined): string {
   if (cluster === undefined) return ', as far as Azure answers'
-  const { provisioningState, pools } = clusterFromBody(cluster.body, [])
+  const { provisioningState, pools } = clusterFromBody(cluster.body)
   const states = [`cluster ${provisioningState}`, ...pools.map((pool) => `${pool.name} ${pool.provisioningState}`)]
   return ` (${states.join(', ')})`
 }

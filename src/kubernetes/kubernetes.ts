@@ -1,5 +1,7 @@
 import type { Log } from '../log.ts'
+import { RIGHTS_TO_PROVE, type KubernetesRight } from '../model/kubernetes-rights.ts'
 import type { Proof } from '../model/secrets.ts'
+import { missingOf } from './access-review.ts'
 import { Api } from './api.ts'
 import { readKubeconfig, type EndpointOptions } from './connection.ts'
 import { estimateSecrets } from './listing.ts'
@@ -13,9 +15,17 @@ export interface Kubernetes {
   readonly server: string
   readonly record: Pick<RecordStore, 'read' | 'write'>
   readonly lock: { acquire(): Promise<Lock> }
-  /** About how many Secrets there are; undefined where the API server does not say. */
+  /** The rights that a proof takes and the credential lacks, asked for once; empty also where it can't be asked. */
+  missingRights(): Promise<readonly KubernetesRight[]>
+  /** About how many Secrets there are; undefined where it can't be had. */
   countSecrets(): Promise<number | undefined>
-  prove(options: Pick<ProofOptions, 'signal' | 'onProgress' | 'writeKey' | 'keyChange' | 'behindMs'>): Promise<Proof>
+  /** `maxRequestsPerSecond` may lower the one of the connection. */
+  prove(
+    options: Pick<
+      ProofOptions,
+      'signal' | 'onProgress' | 'writeKey' | 'keyChange' | 'behindMs' | 'maxRequestsPerSecond'
+    >
+  ): Promise<Proof>
   /** Ends all connections but those of a lock that is still held. */
   close(): void
 }
@@ -43,12 +53,26 @@ export function connectKubernetes(options: KubernetesOptions): Kubernetes {
   const { namespace, holder, maxConcurrency, maxRequestsPerSecond, log, signal } = options
   const endpoint = readKubeconfig(options)
   const api = new Api({ endpoint, signal, connections: 1, patience: FIRST_CONTACT })
+  let missing: Promise<readonly KubernetesRight[]> | undefined
   return {
     server: endpoint.server.host,
     record: new RecordStore(api, namespace, log),
     lock: { acquire: () => acquireLock({ endpoint, namespace, holder, signal, log }) },
+    missingRights: () => (missing ??= missingOf(RIGHTS_TO_PROVE, api)),
     countSecrets: () => estimateSecrets(api),
-    prove: (proof) => proveSecrets({ endpoint, signal, log, maxConcurrency, maxRequestsPerSecond, ...proof }),
+    prove: (proof) =>
+      proveSecrets({
+        endpoint,
+        signal,
+        log,
+        maxConcurrency,
+        ...proof,
+        maxRequestsPerSecond: lower(maxRequestsPerSecond, proof.maxRequestsPerSecond)
+      }),
     close: () => api.close()
   }
+}
+
+function lower(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b)
 }

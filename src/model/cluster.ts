@@ -22,6 +22,8 @@ export interface NodePool {
   readonly name: string
   readonly kubernetesVersion: string
   readonly provisioningState: string
+  /** Versions that it can be upgraded to from here; undefined where they were not read, or Azure says nothing of the pool. */
+  readonly upgrades: readonly string[] | undefined
 }
 
 export interface ClusterIdentity {
@@ -30,6 +32,24 @@ export interface ClusterIdentity {
   /** Object id in Entra; undefined where Azure does not show it. */
   readonly principalId: string | undefined
 }
+
+/** How the API server is reached, by what Azure says of it. */
+export interface ApiServerAccess {
+  /** Private addresses alone lead to it. */
+  readonly isPrivate: boolean
+  /** CIDR ranges that its public address admits; empty: it admits everybody. */
+  readonly authorizedIpRanges: readonly string[]
+}
+
+/**
+ * The newer “KMS data encryption”, in which AKS itself rotates and re-encrypts: under a key of the platform, or under one of
+ * the customer's vault whose newest version AKS follows.
+ * Source: learn.microsoft.com/azure/aks/kms-data-encryption-concepts
+ */
+export type DataEncryption = 'platform-key' | 'customer-key'
+
+/** From this minor on a cluster can have KMS data encryption. Source: as above. */
+export const FIRST_DATA_ENCRYPTION_MINOR = 33
 
 /** What is observed of a managed cluster, as far as decisions and the report depend on it. */
 export interface Cluster {
@@ -48,6 +68,11 @@ export interface Cluster {
   /** Whether the API server is in a network of the cluster's own; a Private vault is reached no other way. */
   readonly vnetIntegration: boolean
   readonly kms: KmsProfile
+  /** Undefined where the cluster does not have it. */
+  readonly dataEncryption: DataEncryption | undefined
+  readonly apiServerAccess: ApiServerAccess
+  /** Kubernetes authorizes by roles of Azure; otherwise by its own RBAC alone. */
+  readonly azureRbac: boolean
   /** `securityProfile` exactly as Azure shows it, for the report. */
   readonly securityProfile: JsonObject
   /** Versions that the control plane can be upgraded to from here; undefined where they were not read. */

@@ -9,12 +9,13 @@ import type { KeyAdvice } from './report.ts'
  */
 export function adviseKeys(run: {
   readonly before: KmsProfile
-  readonly after: KmsProfile
+  /** Undefined where Azure knows no cluster. */
+  readonly after: KmsProfile | undefined
   /** As it was read at the start of the run. */
   readonly record: ClusterRecord
   readonly proved: boolean
 }): readonly KeyAdvice[] {
-  const [before, current] = [keyIdOf(run.before), keyIdOf(run.after)]
+  const [before, current] = [keyIdOf(run.before), run.after && keyIdOf(run.after)]
   // A record that names another key than the cluster had at the start is out of date, and says nothing of the one before.
   const recorded =
     before === undefined || sameKeyVersion(run.record.provedKeyId, before) ? run.record.previousKeyId : undefined
@@ -22,6 +23,12 @@ export function adviseKeys(run: {
   const add = (keyId: string | undefined, state: KeyAdvice['state'], sentence: string): void => {
     if (keyId?.startsWith('https://') !== true) return
     if (!advice.some((known) => sameKeyVersion(known.keyId, keyId))) advice.push({ keyId, state, sentence })
+  }
+  if (run.after === undefined) {
+    const sentence =
+      'The record in the cluster names it: keep it enabled and unexpired. Which key is in use now, Azure was not asked.'
+    for (const keyId of [run.record.provedKeyId, run.record.previousKeyId]) add(keyId, 'keep', sentence)
+    return advice
   }
   if (!run.proved) {
     const sentence = 'Keep it enabled and unexpired until a run on this cluster has ended green.'

@@ -3,6 +3,7 @@ import type { Finding } from './finding.ts'
 import type { ClusterRecord, Goal } from './goal.ts'
 import type { KeyObservation, KeyVersionsObservation } from './key.ts'
 import type { Key } from './key-id.ts'
+import type { KubernetesRight } from './kubernetes-rights.ts'
 import { sameKmsProfile } from './kms-profile.ts'
 import type { DataPlane, Permission, VaultAccess, VaultObservation } from './vault.ts'
 
@@ -14,6 +15,10 @@ export interface Observed {
   readonly cluster: Cluster | undefined
   /** Host and port of the API server; undefined where it was not asked for anything. */
   readonly apiServer: string | undefined
+  /** Rights in Kubernetes that a proof takes and the credential lacks, as far as the API server says so. */
+  readonly missingRights: readonly KubernetesRight[]
+  /** About how many Secrets there are; counted only while the cluster runs a Kubernetes with KMS v1, and kept for the run. */
+  readonly secretCount: number | undefined
   /** Whether this run's own passes have proved every Secret under the cluster's present profile. */
   readonly secretsProved: boolean
   /** What the record in the cluster says; empty where there is none or it may not be read. */

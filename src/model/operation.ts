@@ -5,3 +5,17 @@ export type OperationName = (typeof OPERATIONS)[number]
 export function mayGiveKey(operation: OperationName): boolean {
   return operation !== 'disable' && operation !== 're-encrypt'
 }
+
+const CHANGES_KMS: Readonly<Record<OperationName, boolean>> = {
+  enable: true,
+  rotate: true,
+  disable: true,
+  'migrate-v2': true,
+  're-encrypt': false,
+  reconcile: true
+}
+
+/** Whether the operation may set the KMS profile of a cluster, and so has a goal there to reach. */
+export function changesKms(operation: OperationName): boolean {
+  return CHANGES_KMS[operation]
+}

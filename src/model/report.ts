@@ -1,4 +1,5 @@
 import type { Evidence } from './api-servers.ts'
+import type { DataEncryption } from './cluster.ts'
 import type { Estimate } from './estimate.ts'
 import type { Finding } from './finding.ts'
 import type { KmsProfile } from './kms-profile.ts'
@@ -15,6 +16,7 @@ export type RunResult = 'done' | 'planned' | 'refused' | 'failed' | 'cancelled'
 export interface ClusterSnapshot {
   readonly securityProfile: JsonObject
   readonly kms: KmsProfile
+  readonly dataEncryption: DataEncryption | undefined
   /** Of the key version in use; undefined where there is none, or it could not be read. Times are ISO 8601. */
   readonly keyVersion: { readonly createdAt: string; readonly expiresAt: string | undefined } | undefined
   readonly kubernetesVersion: string
@@ -83,7 +85,7 @@ export interface RunReport {
   readonly dryRun: boolean
   /** Of the cluster in the desired state; undefined for other operations than `reconcile`. */
   readonly name: string | undefined
-  /** ARM id. */
+  /** ARM id; host and port of the API server where Azure knows no such cluster; empty where there is none. */
   readonly cluster: string
   /** Url of the workflow run; undefined outside GitHub Actions. */
   readonly run: string | undefined

@@ -9,7 +9,9 @@ export type Step =
   | { readonly kind: 'record-goal'; readonly goal: Goal }
   | { readonly kind: 'prove-secrets'; readonly when: 'before-change' | 'after-change' | 'no-change' }
   | { readonly kind: 'set-kms-profile'; readonly profile: KmsProfile }
-  | { readonly kind: 'upgrade-kubernetes'; readonly version: string }
+  | { readonly kind: 'upgrade-control-plane'; readonly version: string }
+  /** Kubernetes versions by the names of the pools. */
+  | { readonly kind: 'upgrade-node-pools'; readonly versions: Readonly<Record<string, string>> }
 
 export type Decision =
   | { readonly kind: 'step'; readonly step: Step }

@@ -1,7 +1,9 @@
 import { refusal } from '../model/finding.ts'
 import { hasCluster, type Observed, type ObservedCluster } from '../model/observed.ts'
-import type { OperationName } from '../model/operation.ts'
+import { changesKms, type OperationName } from '../model/operation.ts'
 import type { Decision } from '../model/step.ts'
+import { checkDataEncryption } from '../preflight/data-encryption.ts'
+import { checkSecretsAccess } from '../preflight/secrets-access.ts'
 import type { Request } from '../request.ts'
 import { disable } from './disable.ts'
 import { enable } from './enable.ts'
@@ -23,7 +25,9 @@ const OPERATION: Readonly<Record<OperationName, Operation>> = {
 
 /** The next step of the asked operation. */
 export function decide(request: Request, observed: Observed): Decision {
-  return hasCluster(observed) ? decideOnCluster(request, observed) : reencrypt(observed)
+  const decision = hasCluster(observed) ? decideOnCluster(request, observed) : reencrypt(observed)
+  const findings = decision.kind === 'step' ? checkSecretsAccess(observed) : []
+  return findings.length > 0 ? refused(...findings) : decision
 }
 
 /** Once the cluster is in a state in which anything can be done. */
@@ -45,5 +49,6 @@ function decideOnCluster(request: Request, observed: ObservedCluster): Decision 
     case 'ready':
       break
   }
-  return OPERATION[request.operation](request, observed)
+  const findings = changesKms(request.operation) ? checkDataEncryption(observed.cluster) : []
+  return findings.length > 0 ? refused(...findings) : OPERATION[request.operation](request, observed)
 }

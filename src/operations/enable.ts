@@ -1,6 +1,7 @@
 import type { Goal } from '../model/goal.ts'
 import { sameKeyVersion } from '../model/key-id.ts'
 import { refusal } from '../model/finding.ts'
+import { checkKmsV1Secrets } from '../preflight/kms-v1-secrets.ts'
 import { adviseProfile } from '../preflight/profile.ts'
 import { checkVaultMode } from '../preflight/vault-mode.ts'
 import type { Operation } from './operation.ts'
@@ -24,6 +25,8 @@ export const enable: Operation = (request, observed) => {
     if (otherMode.length > 0) return refused(...otherMode)
     return refused(refusal('kms-on-with-another-key', `The cluster encrypts under ${kms.keyId}.`))
   }
+  const tooMany = kms.enabled ? [] : checkKmsV1Secrets(observed)
+  if (tooMany.length > 0) return refused(...tooMany)
 
   const goal: Goal = resumable
     ? underWay

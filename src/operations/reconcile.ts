@@ -5,6 +5,7 @@ import { hasVersion, keyVersionFrom, sameKey, sameKeyVersion, type Key, type Key
 import { keyIdOf, kmsOn, sameKmsProfile } from '../model/kms-profile.ts'
 import type { ObservedCluster } from '../model/observed.ts'
 import type { Decision } from '../model/step.ts'
+import { checkDataEncryption } from '../preflight/data-encryption.ts'
 import { unreadableKey } from '../preflight/key.ts'
 import { checkVaultMode } from '../preflight/vault-mode.ts'
 import type { Request } from '../request.ts'
@@ -37,8 +38,7 @@ function reconcileOn(request: Request, desired: DesiredCluster, key: Key, observ
   if (!kms.enabled) return version === undefined ? noVersion(key, observed) : enable(wanted, observed)
 
   const pinned = keyVersionFrom(kms.keyId)
-  // Of clusters with KMS data encryption, which name no version, `rotate` says what applies to them.
-  if (pinned === undefined) return rotate(wanted, observed)
+  if (pinned === undefined) return refused(...checkDataEncryption(observed.cluster))
   const otherMode = checkVaultMode(kms, kmsOn(key.url, networkAccess, vaultResourceId))
   if (otherMode.length > 0) return refused(...otherMode)
   if (!sameKey(pinned, key)) return version === undefined ? noVersion(key, observed) : rotate(wanted, observed)

@@ -18,9 +18,6 @@ import { done, goalUnderWay, proveThenDone, reachProfile, refused, step } from '
 export const rotate: Operation = (request, observed) => {
   const { kms } = observed.cluster
   if (!kms.enabled) return refused(refusal('kms-off'))
-  if (keyVersionFrom(kms.keyId) === undefined) {
-    return refused(refusal('kms-data-encryption', `The cluster follows ${kms.keyId}, which names no version.`))
-  }
 
   const goal = goalUnderWay(observed, 'rotate')
   if (goal !== undefined && sameKmsProfile(kms, goal.kms)) return finish(request, observed, goal)

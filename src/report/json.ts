@@ -38,11 +38,12 @@ export function reportToJson(report: RunReport): string {
 }
 
 function snapshot(snapshot: ClusterSnapshot): object {
-  const { provisioningState, kubernetesVersion, kms, keyVersion, securityProfile } = snapshot
+  const { provisioningState, kubernetesVersion, kms, dataEncryption, keyVersion, securityProfile } = snapshot
   return {
     provisioningState,
     kubernetesVersion,
     kms: profile(kms),
+    dataEncryption,
     keyVersion: keyVersion && { createdAt: keyVersion.createdAt, expiresAt: keyVersion.expiresAt },
     securityProfile
   }

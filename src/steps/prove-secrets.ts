@@ -2,11 +2,12 @@ import { ActionError } from '../errors.ts'
 import type { WriteKey } from '../model/api-servers.ts'
 import type { Cluster } from '../model/cluster.ts'
 import { sameKeyVersion } from '../model/key-id.ts'
-import { keyIdOf, type KmsProfile } from '../model/kms-profile.ts'
+import { FIRST_KMS_V2_MINOR, minor } from '../model/kubernetes-version.ts'
 import type { ClusterRecord } from '../model/goal.ts'
 import type { ProofReport } from '../model/report.ts'
 import { NO_SECRETS, summarizeNamespaces, summarizeProof, type Pass, type Proof } from '../model/secrets.ts'
 import type { Step } from '../model/step.ts'
+import { KMS_V1_REQUESTS_PER_SECOND, slowUnderKmsV1 } from '../preflight/kms-v1-secrets.ts'
 import { progressLine } from '../report/progress.ts'
 import { formatDuration, plural } from '../report/text.ts'
 import type { StepContext, StepDefinition } from './step-definition.ts'
@@ -26,25 +27,34 @@ export const proveSecrets: StepDefinition<Extract<Step, { kind: 'prove-secrets' 
     return { ...observed, secretsProved: true }
   },
   async perform(step, context) {
-    const kms = context.observed.cluster?.kms
-    const writeKey = writeKeyOf(kms)
+    const { cluster } = context.observed
+    const writeKey = writeKeyOf(cluster)
     const proof = await reencrypt(step.when, context, { writeKey })
     if (proof.verdict !== 'proved') throw notProved(proof)
-    context.memory.proved = { under: kms }
+    context.memory.proved = { under: cluster?.kms }
     context.memory.keyChange = undefined
-    // What a key is called is Azure's knowledge: without it there is nothing to keep.
-    if (kms !== undefined) await (await context.kubernetes()).record.write(provedRecord(context, kms))
+    // A key that has no name here can't be kept.
+    if (writeKey.kind !== 'unknown') {
+      await (await context.kubernetes()).record.write(provedRecord(context, writeKey))
+    }
   }
 }
 
 function underWhat(cluster: Cluster | undefined): string {
-  if (cluster === undefined) return 'what the API servers write under'
-  return cluster.kms.enabled ? 'the key version in use' : 'no key'
+  switch (writeKeyOf(cluster).kind) {
+    case 'unknown':
+      return 'what the API servers write under'
+    case 'key':
+      return 'the key version in use'
+    case 'none':
+      return 'no key'
+  }
 }
 
-function writeKeyOf(kms: KmsProfile | undefined): WriteKey {
-  if (kms === undefined) return { kind: 'unknown' }
-  return kms.enabled ? { kind: 'key', keyId: kms.keyId } : { kind: 'none' }
+/** Which version of its key a cluster with KMS data encryption is under is for AKS to know. */
+function writeKeyOf(cluster: Cluster | undefined): WriteKey {
+  if (cluster === undefined || cluster.dataEncryption !== undefined) return { kind: 'unknown' }
+  return cluster.kms.enabled ? { kind: 'key', keyId: cluster.kms.keyId } : { kind: 'none' }
 }
 
 /** Passes until nothing is stale; what they counted goes into the report, whatever came of them. Throws what broke them off. */
@@ -54,11 +64,13 @@ export async function reencrypt(
   options: { readonly writeKey: WriteKey; readonly behindMs?: number }
 ): Promise<Proof> {
   const { memory, log, signal } = context
+  const maxRequestsPerSecond = requestRate(context)
   const proof = await (
     await context.kubernetes()
   ).prove({
     ...options,
     signal,
+    ...(maxRequestsPerSecond !== undefined && { maxRequestsPerSecond }),
     keyChange: memory.keyChange,
     onProgress: (progress) => log.info(progressLine(progress))
   })
@@ -78,9 +90,19 @@ export async function reencrypt(
   return proof
 }
 
-function provedRecord({ observed, run }: StepContext, kms: KmsProfile): ClusterRecord {
+/** Most requests in a second; undefined: as many as the run was permitted. */
+function requestRate({ observed, log }: StepContext): number | undefined {
+  const slow = slowUnderKmsV1(observed)
+  const { cluster } = observed
+  if (slow === undefined || cluster === undefined || minor(cluster.kubernetesVersion) >= FIRST_KMS_V2_MINOR)
+    return undefined
+  log.info(slow.message)
+  return KMS_V1_REQUESTS_PER_SECOND
+}
+
+function provedRecord({ observed, run }: StepContext, writeKey: Exclude<WriteKey, { kind: 'unknown' }>): ClusterRecord {
   const { record } = observed
-  const proved = keyIdOf(kms) ?? 'identity'
+  const proved = writeKey.kind === 'key' ? writeKey.keyId : 'identity'
   const isNew = !sameKeyVersion(record.provedKeyId, proved) && record.provedKeyId !== proved
   return {
     ...record,

@@ -5,7 +5,8 @@ import { proveSecrets } from './prove-secrets.ts'
 import { recordGoal } from './record-goal.ts'
 import { setKmsProfile } from './set-kms-profile.ts'
 import type { StepContext, StepDefinition } from './step-definition.ts'
-import { upgradeKubernetes } from './upgrade-kubernetes.ts'
+import { upgradeControlPlane } from './upgrade-control-plane.ts'
+import { upgradeNodePools } from './upgrade-node-pools.ts'
 import { waitForCluster } from './wait-for-cluster.ts'
 
 const STEPS: { readonly [K in Step['kind']]: StepDefinition<Extract<Step, { kind: K }>> } = {
@@ -14,7 +15,8 @@ const STEPS: { readonly [K in Step['kind']]: StepDefinition<Extract<Step, { kind
   'record-goal': recordGoal,
   'prove-secrets': proveSecrets,
   'set-kms-profile': setKmsProfile,
-  'upgrade-kubernetes': upgradeKubernetes
+  'upgrade-control-plane': upgradeControlPlane,
+  'upgrade-node-pools': upgradeNodePools
 }
 
 /** A step together with what its kind knows of it. */

@@ -1,9 +1,10 @@
 import { describe, expect, test } from '@jest/globals'
 import { startEmbeddedBed, type Bed, type BedOptions } from '../../testbed/bed.ts'
-import { AIR_GAPPED_CLOUD, CHINA_CLOUD, US_GOVERNMENT_CLOUD } from '../../testbed/azure/clouds.ts'
+import { AIR_GAPPED_CLOUD, CHINA_CLOUD, US_GOVERNMENT_CLOUD, type BedCloud } from '../../testbed/azure/clouds.ts'
 import type { EmbeddedControlPlane } from '../../testbed/embedded-apiserver/server.ts'
 import { demoSecrets } from '../../testbed/seed.ts'
 import { expectGreen, expectRed, expectStored, recordOf } from './expectations.ts'
+import { kubeconfigOfAdministrator } from './kubeconfigs.ts'
 
 const seeds = demoSecrets({ secrets: 20, namespaces: 3 })
 
@@ -24,26 +25,38 @@ async function expectRotated(bed: Bed, inputs: Readonly<Record<string, string>> 
 }
 
 describe('clouds', () => {
-  test('Azure Government', async () => {
-    await withBed({ cloud: US_GOVERNMENT_CLOUD }, (bed) => expectRotated(bed, { 'azure-cloud': 'AzureUSGovernment' }))
+  const endpoints = JSON.stringify({
+    authority: `https://${AIR_GAPPED_CLOUD.authorityHost}`,
+    resourceManager: `https://${AIR_GAPPED_CLOUD.resourceManagerHost}`,
+    vaultSuffix: AIR_GAPPED_CLOUD.vaultSuffix,
+    audience: AIR_GAPPED_CLOUD.assertionAudience
   })
 
-  test('Azure in China', async () => {
-    await withBed({ cloud: CHINA_CLOUD }, (bed) => expectRotated(bed, { 'azure-cloud': 'AzureChinaCloud' }))
+  test.each<[string, BedCloud, string]>([
+    ['Azure Government', US_GOVERNMENT_CLOUD, 'AzureUSGovernment'],
+    ['Azure in China', CHINA_CLOUD, 'AzureChinaCloud'],
+    ['an air-gapped cloud, by its endpoints', AIR_GAPPED_CLOUD, endpoints]
+  ])('%s: the whole life of a cluster, with the hosts of that cloud alone', async (_, cloud, azureCloud) => {
+    const inputs = { 'azure-cloud': azureCloud }
+    await withBed({ cloud, kms: false }, async (bed) => {
+      const [first = ''] = bed.keyIds()
+      expect(new URL(first).host).toMatch(new RegExp(`\\.${cloud.vaultSuffix.replaceAll('.', '\\.')}$`))
+      expectGreen(await bed.run('enable', { ...inputs, 'key-id': first }))
+      await expectStored(bed, seeds, first)
+      await expectRotated(bed, inputs)
+      expectGreen(await bed.run('disable', inputs))
+      await expectStored(bed, seeds, 'identity')
+      const hosts = [cloud.authorityHost, cloud.resourceManagerHost, new URL(bed.vault.url).host]
+      expect(new Set(bed.network.connected)).toEqual(new Set(hosts.map((host) => `${host}:443`)))
+    })
   })
 
-  test('an air-gapped cloud, by its endpoints', async () => {
-    const cloud = AIR_GAPPED_CLOUD
-    await withBed({ cloud }, (bed) =>
-      expectRotated(bed, {
-        'azure-cloud': JSON.stringify({
-          authority: `https://${cloud.authorityHost}`,
-          resourceManager: `https://${cloud.resourceManagerHost}`,
-          vaultSuffix: cloud.vaultSuffix,
-          audience: cloud.assertionAudience
-        })
-      })
-    )
+  test('a key of another cloud is refused before anybody is asked', async () => {
+    await withBed({ cloud: CHINA_CLOUD }, async (bed) => {
+      const elsewhere = { 'azure-cloud': 'AzureChinaCloud', 'key-id': 'https://kv-x.vault.azure.net/keys/etcd/abc' }
+      expectRed(await bed.run('rotate', elsewhere), 'key-id-other-cloud')
+      expect(bed.network.connected).toEqual([])
+    })
   })
 })
 
@@ -60,30 +73,9 @@ describe('the Kubernetes API', () => {
     })
   })
 
-  test('of a cluster without Entra and without local accounts: refused with the way out', async () => {
-    await withBed({ cluster: { aad: false, disableLocalAccounts: true } }, async (bed) => {
-      bed.azure.permissions.grant(
-        bed.azure.application.objectId,
-        'Azure Kubernetes Service Cluster Admin Role',
-        bed.cluster.id
-      )
-      expectRed(await bed.run('rotate'), 'local-accounts-disabled')
-      expect(bed.azure.writes).toEqual([])
-    })
-  })
-
   test('by a kubeconfig that was passed: AKS is not asked for one', async () => {
     await withBed({}, async (bed) => {
-      const { server, certificateAuthority, adminCertificate } = bed.controlPlane
-      const base64 = (text: string): string => Buffer.from(text).toString('base64')
-      const kubeconfig = `
-apiVersion: v1
-kind: Config
-current-context: bed
-contexts: [{name: bed, context: {cluster: bed, user: admin}}]
-clusters: [{name: bed, cluster: {server: "${server}", certificate-authority-data: ${base64(certificateAuthority)}}}]
-users: [{name: admin, user: {client-certificate-data: ${base64(adminCertificate.certificate)}, client-key-data: ${base64(adminCertificate.key)}}}]
-`
+      const kubeconfig = kubeconfigOfAdministrator(bed.controlPlane)
       await expectRotated(bed, { kubeconfig })
       expect(bed.azure.requests.filter(({ path }) => path.includes('Credential'))).toEqual([])
     })

@@ -174,34 +174,6 @@ describe('the life of a cluster', () => {
   })
 })
 
-describe('migrate-v2', () => {
-  test('takes a cluster with KMS v1 to 1.27 and KMS v2', async () => {
-    const bed = await startEmbeddedBed({
-      kms: true,
-      timeScale: 0.001,
-      secrets: seeds,
-      cluster: { kubernetesVersion: '1.25.6' }
-    })
-    try {
-      const [keyId = ''] = bed.keyIds()
-      expect((await bed.controlPlane.storedSecrets())[0]?.provider).toMatch(/^k8s:enc:kms:v1:/)
-      const result = await bed.run('migrate-v2')
-      const report = expectGreen(result)
-      expect(report.before?.kubernetesVersion).toBe('1.25.6')
-      expect(report.after?.kubernetesVersion).toMatch(/^1\.27\./)
-      expect(report.steps.map(({ kind }) => kind).filter((kind) => kind === 'upgrade-kubernetes')).toHaveLength(2)
-      await expectStored(bed, seeds, keyId)
-      expect(new Set((await bed.controlPlane.storedSecrets()).map(({ provider }) => provider.slice(0, 15)))).toEqual(
-        new Set(['k8s:enc:kms:v2:'])
-      )
-      const again = await bed.run('migrate-v2')
-      expect(expectGreen(again).sentence).toMatch(/already/)
-    } finally {
-      await bed.stop()
-    }
-  })
-})
-
 describe('the live log', () => {
   test('is a table of contents, without tokens, signed urls or kubeconfigs', async () => {
     const bed = await startEmbeddedBed({ kms: true, timeScale: 0.001, secrets: seeds.slice(0, 20) })

@@ -3,7 +3,8 @@ import type { Code } from '../../src/errors.ts'
 import { startEmbeddedBed, type Bed, type Inputs } from '../../testbed/bed.ts'
 import type { EmbeddedControlPlane } from '../../testbed/embedded-apiserver/server.ts'
 import { demoSecrets } from '../../testbed/seed.ts'
-import { expectRed, recordOf } from './expectations.ts'
+import { expectRefused } from './expectations.ts'
+import { kubeconfigOfNobody, kubeconfigWithToken } from './kubeconfigs.ts'
 
 const seeds = demoSecrets({ secrets: 10, namespaces: 2 })
 const NOBODY = '99999999-9999-4999-8999-999999999999'
@@ -20,27 +21,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all([off.stop(), on.stop()])
 })
-
-/** Red with the code, and neither Azure nor the cluster was written to. */
-async function expectRefused(
-  bed: Bed,
-  code: Code,
-  operation: string,
-  inputs: Inputs,
-  env: Inputs = {}
-): Promise<string> {
-  const [writes, secrets, record] = [
-    bed.azure.writes.length,
-    await bed.controlPlane.storedSecrets(),
-    await recordOf(bed)
-  ]
-  const result = await bed.run(operation, inputs, { env })
-  const report = expectRed(result, code)
-  expect(bed.azure.writes.slice(writes)).toEqual([])
-  expect(await bed.controlPlane.storedSecrets()).toEqual(secrets)
-  expect(await recordOf(bed)).toEqual(record)
-  return report.sentence
-}
 
 describe('inputs', () => {
   const keyId = (path: string): string => `https://kv-platform.vault.azure.net/${path}`
@@ -97,7 +77,8 @@ describe('the key', () => {
 
   test('expired', async () => {
     const key = await off.vault.addKey('expired', { created: 1_700_000_000, expires: 1_750_000_000 })
-    expect(await expectRefused(off, 'key-expired', 'enable', { 'key-id': key.id })).toContain('2025-06-15')
+    const { sentence } = await expectRefused(off, 'key-expired', 'enable', { 'key-id': key.id })
+    expect(sentence).toContain('2025-06-15')
   })
 
   test('not yet valid', async () => {
@@ -129,7 +110,7 @@ describe('the key', () => {
 describe('the cluster', () => {
   test('is not there', async () => {
     // Who has roles on the cluster alone is told by Azure that they may not, of whatever else they name.
-    const sentence = await expectRefused(on, 'authorization-failed', 'rotate', { 'cluster-name': 'elsewhere' })
+    const { sentence } = await expectRefused(on, 'authorization-failed', 'rotate', { 'cluster-name': 'elsewhere' })
     expect(sentence).toContain('managedClusters/elsewhere')
     on.azure.permissions.grant(on.azure.application.objectId, 'Reader', `/subscriptions/${on.azure.subscriptionId}`)
     await expectRefused(on, 'cluster-not-found', 'rotate', { 'cluster-name': 'elsewhere' })
@@ -172,7 +153,7 @@ describe('the cluster', () => {
 
   test('never leaves Updating', async () => {
     on.cluster.setProvisioningState('Succeeded', 'Updating')
-    const sentence = await expectRefused(on, 'cluster-stuck-updating', 'rotate', { 'timeout-minutes': '1' })
+    const { sentence } = await expectRefused(on, 'cluster-stuck-updating', 'rotate', { 'timeout-minutes': '1' })
     expect(sentence).toContain('Updating')
     on.cluster.setProvisioningState('Succeeded', 'Succeeded')
   })
@@ -209,7 +190,7 @@ describe('signing in', () => {
   test('with a subject that no federated credential has: the message shows what was sent and what to create', async () => {
     const { claims } = on.github
     on.github.setClaims({ sub: 'repo:octo/platform:environment:production' })
-    const sentence = await expectRefused(on, 'federated-credential-mismatch', 'rotate', {})
+    const { sentence } = await expectRefused(on, 'federated-credential-mismatch', 'rotate', {})
     on.github.setClaims(claims)
     expect(sentence).toContain('repo:octo/platform:environment:production')
     expect(sentence).toContain('api://AzureADTokenExchange')
@@ -221,34 +202,12 @@ describe('signing in', () => {
 
 describe('Kubernetes', () => {
   test('does not accept the credential', async () => {
-    await expectRefused(on, 'kubernetes-unauthorized', 'rotate', { kubeconfig: kubeconfigWithToken(on, 'not-a-token') })
+    await expectRefused(on, 'kubernetes-unauthorized', 'rotate', {
+      kubeconfig: kubeconfigWithToken(on.controlPlane, 'not-a-token')
+    })
   })
 
   test('is not reachable', async () => {
     await expectRefused(on, 'api-server-unreachable', 'rotate', { kubeconfig: kubeconfigOfNobody(on) })
   })
 })
-
-/** An address where nothing listens. */
-function kubeconfigOfNobody(bed: Bed): string {
-  return kubeconfigWithToken(bed, 'x').replace(/127\.0\.0\.1:\d+/, '127.0.0.1:1')
-}
-
-function kubeconfigWithToken(bed: Bed, token: string): string {
-  return JSON.stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    'current-context': 'bed',
-    contexts: [{ name: 'bed', context: { cluster: 'bed', user: 'runner' } }],
-    clusters: [
-      {
-        name: 'bed',
-        cluster: {
-          server: bed.controlPlane.server,
-          'certificate-authority-data': Buffer.from(bed.controlPlane.certificateAuthority).toString('base64')
-        }
-      }
-    ],
-    users: [{ name: 'runner', user: { token } }]
-  })
-}

@@ -64,13 +64,13 @@ describe('two real API servers', () => {
   })
 })
 
-test('from KMS v1 on 1.26 to KMS v2 on 1.27', async () => {
+test('from KMS v1 on 1.25 to KMS v2 on 1.27, over two minors', async () => {
   const bed = await startRealBed({
     kms: true,
     timeScale: 0.001,
     apiServers: 2,
     secrets: seeds,
-    cluster: { kubernetesVersion: '1.26.6' }
+    cluster: { kubernetesVersion: '1.25.6' }
   })
   try {
     const [keyId = ''] = bed.keyIds()
@@ -78,7 +78,19 @@ test('from KMS v1 on 1.26 to KMS v2 on 1.27', async () => {
       new Set([expect.stringMatching(/^k8s:enc:kms:v1:/)])
     )
     const report = expectGreen(await bed.run('migrate-v2'))
+    expect(report.before?.kubernetesVersion).toBe('1.25.6')
     expect(report.after?.kubernetesVersion).toMatch(/^1\.27\./)
+    expect(report.steps.map(({ kind }) => kind)).toEqual([
+      'record-goal',
+      'prove-secrets',
+      'set-kms-profile',
+      'prove-secrets',
+      'upgrade-control-plane',
+      'upgrade-control-plane',
+      'set-kms-profile',
+      'prove-secrets',
+      'upgrade-node-pools'
+    ])
     await expectStored(bed, seeds, keyId)
     expect(
       (await bed.controlPlane.storedSecrets()).every(({ provider }) => provider.startsWith('k8s:enc:kms:v2:'))

@@ -141,7 +141,11 @@ export function connectionConforms(subject: () => Subject): void {
 
   const review = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews'
   test.each([
+    ['operator', { resourceAttributes: { verb: 'list', group: '', resource: 'namespaces' } }, true],
+    ['operator', { resourceAttributes: { verb: 'list', group: '', resource: 'secrets' } }, true],
     ['operator', { resourceAttributes: { verb: 'patch', resource: 'secrets' } }, true],
+    ['stranger', { resourceAttributes: { verb: 'list', group: '', resource: 'namespaces' } }, false],
+    ['stranger', { resourceAttributes: { verb: 'list', group: '', resource: 'secrets' } }, false],
     ['operator', { nonResourceAttributes: { verb: 'get', path: '/metrics' } }, true],
     ['stranger', { resourceAttributes: { verb: 'patch', resource: 'secrets' } }, false],
     ['stranger', { nonResourceAttributes: { verb: 'get', path: '/metrics' } }, false]
@@ -150,6 +154,23 @@ export function connectionConforms(subject: () => Subject): void {
     const answer = await call(subject(), 'POST', review, { body, token: tokens[who] })
     expect(answer.status).toBe(201)
     expect(answer.body).toMatchObject({ ...body, status: { allowed } })
+    expect(answer.body).not.toHaveProperty('status.evaluationError')
+  })
+
+  test('whoever signed in may ask for an access review, and nobody else', async () => {
+    const body = {
+      apiVersion: 'authorization.k8s.io/v1',
+      kind: 'SelfSubjectAccessReview',
+      spec: { resourceAttributes: { verb: 'list', resource: 'secrets' } }
+    }
+    expect((await call(subject(), 'POST', review, { body, token: tokens.unknown })).status).toBe(401)
+    const anonymous = await overHttp1(subject().controlPlane, {
+      method: 'POST',
+      path: review,
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body)
+    })
+    expect(anonymous.status).toBe(403)
   })
 
   test('an access review asks about something', async () => {

@@ -21,6 +21,11 @@ const slot = (number: number, version: number, apiVersion: 'v1' | 'v2' = 'v2'): 
   keyId: keyId(version)
 })
 const identity: EncryptionProvider = { kind: 'identity' }
+const fileKey = (keyName: string): EncryptionProvider => ({
+  kind: 'aescbc',
+  keyName,
+  secret: Buffer.from(keyName.padEnd(32, '.')).toString('base64')
+})
 
 /** The life of KMS encryption: what makes an empty patch write, which bytes it writes, and what metrics tell of it. */
 export function encryptionConforms(subject: () => Subject): void {
@@ -243,6 +248,22 @@ export function encryptionConforms(subject: () => Subject): void {
     await roll(slot(1, 1), slot(0, 1, 'v1'), identity)
     await everyPatchWritesOnce()
     await everySecretIsStoredUnder('k8s:enc:kms:v2:slot1', sha256(keyId(1)))
+  }, 90_000)
+
+  test('keys in a file: another one in first place makes everything stale, and metrics name none of them', async () => {
+    const [first, second] = ['first', 'second'].map((keyName) => fileKey(keyName)) as [
+      EncryptionProvider,
+      EncryptionProvider
+    ]
+    await roll(first, slot(1, 1), identity)
+    await everyPatchWritesOnce()
+    await everySecretIsStoredUnder('k8s:enc:aescbc:v1:first', undefined)
+    await roll(second, first, identity)
+    await everyPatchWritesOnce()
+    await everySecretIsStoredUnder('k8s:enc:aescbc:v1:second', undefined)
+    for (const suffix of ['total', 'last_timestamp_seconds', 'status_last_timestamp_seconds']) {
+      expect(await samplesOf(`apiserver_envelope_encryption_key_id_hash_${suffix}`)).toEqual([])
+    }
   }, 90_000)
 
   test('etcd holds no Secret that the API does not know', async () => {

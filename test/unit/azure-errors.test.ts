@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { operationToError, parseServiceError, refusalToError, withoutQueries } from '../../src/azure/errors.ts'
-import { ActionError } from '../../src/errors.ts'
+import { ActionError, CATALOG, ClusterChangedError, type Code } from '../../src/errors.ts'
 
 const CLUSTER = '/subscriptions/s/resourceGroups/rg/providers/Microsoft.ContainerService/managedClusters/aks1'
 const IDENTITY = '/subscriptions/s/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id1'
@@ -97,36 +97,174 @@ describe('a missing permission', () => {
   })
 })
 
-test.each([
+/** What AKS is known to say, with the words of its meaning and of the next command. Source of the messages: reference/azure.md, 3.4 and 3.5. */
+const KNOWN: readonly (readonly [code: string, message: string, meaning: RegExp, fix: RegExp])[] = [
   [
-    400,
+    'BadRequest',
+    'KeyVault network access is unspecified for Azure Key Vault KMS.',
+    /how it reaches/,
+    /`key-vault-network-access`/
+  ],
+  [
     'BadRequest',
     'KeyVault resource ID is empty when KeyVault network access is Private.',
-    /`key-vault-resource-id`/
+    /resource id/,
+    /az keyvault show/
   ],
   [
-    409,
+    'BadRequest',
+    'Vnet integration should be enabled when KeyVault network access is Private.',
+    /VNet Integration/,
+    /--enable-apiserver-vnet-integration/
+  ],
+  [
+    'OperationNotAllowed',
+    'For KMS the upgrade to cluster version 1.27 or later is blocked.',
+    /KMS v1 must be off/,
+    /`migrate-v2`/
+  ],
+  ['InternalOperationError', 'Internal server error', /Public and Private in place/, /./],
+  [
+    'InternalOperationError',
+    "KeyExpired: Operation encrypt isn't allowed on an expired key",
+    /has expired/,
+    /--expires/
+  ],
+  ['BadRequest', 'Operation encrypt is not allowed on a disabled key.', /is disabled/, /--enabled true/],
+  [
+    'BadRequest',
+    'KeyNotFound: A key with (name/id) etcd/1 was not found in this key vault.',
+    /not in the vault/,
+    /az keyvault key recover/
+  ],
+  [
+    'BadRequest',
+    'Public network access is disabled and request is not from a trusted service nor via an approved private link.',
+    /network rules/,
+    /networkAcls/
+  ],
+  [
+    'BadRequest',
+    'ForbiddenByRbac: Caller is not authorized to perform action on resource.',
+    /may not encrypt/,
+    /Key Vault Crypto User/
+  ],
+  [
+    'K8sVersionNotSupported',
+    'aks1 is on version 1.25.6 which is not supported in this region.',
+    /no longer supports/,
+    /az aks get-versions/
+  ],
+  [
+    'OperationNotAllowed',
+    'Upgrading Kubernetes version 1.24.9 to 1.26.6 is not allowed. Available upgrades: [1.25.6].',
+    /other versions/,
+    /az aks get-upgrades/
+  ],
+  [
+    'NodePoolMcVersionIncompatible',
+    'Node pool version 1.20.9 and control plane version 1.23.12 are incompatible.',
+    /too far behind/,
+    /az aks nodepool upgrade/
+  ],
+  [
+    'UpgradeFailed',
+    "Drain of node aks-work-1 failed: Cannot evict pod as it would violate the pod's disruption budget.",
+    /could not be emptied/,
+    /kubectl get pdb/
+  ],
+  ['QuotaExceeded', 'Provisioning of resource(s) failed.', /quota/, /az vm list-usage/],
+  [
+    'OperationNotAllowed',
+    'Operation could not be completed as it results in exceeding approved Total Regional Cores quota.',
+    /quota/,
+    /az vm list-usage/
+  ],
+  ['FailedIdentityOperation', 'Identity operation for resource aks1 failed.', /could not attach/, /az identity show/],
+  ['RequestDisallowedByPolicy', 'Resource was disallowed by policy.', /Azure Policy/, /az policy assignment list/],
+  [
     'ScopeLocked',
     'The scope cannot perform write operation because following scope(s) are locked',
+    /resource lock/,
     /az lock list/
   ],
-  [403, 'RequestDisallowedByPolicy', 'Resource was disallowed by policy.', /Azure Policy/],
   [
-    409,
-    'OperationNotAllowed',
-    'Results in exceeding approved quota.',
-    /^Could not update the cluster aks1: OperationNotAllowed \(409\): Results in exceeding approved quota\.$/
+    'ReadOnlyDisabledSubscription',
+    'The subscription is disabled and marked as read only.',
+    /is disabled/,
+    /az account show/
   ]
-])('%i %s is a rejected update that says what it means', (status, code, message, words) => {
-  expect(refusal(status, code, message)).toMatchObject({
-    code: 'cluster-update-rejected',
-    message: expect.stringMatching(words)
+]
+
+describe.each(KNOWN)('%s: %s', (code, message, meaning, fix) => {
+  test('refused: what it means, and the next command', () => {
+    const error = refusal(400, code, message)
+    expect(error).toMatchObject({ code: 'cluster-update-rejected', fix: expect.stringMatching(fix) })
+    expect(error.message).toMatch(/^Could not update the cluster aks1: /)
+    expect(error.message.slice(error.message.indexOf(message) + message.length)).toMatch(meaning)
   })
+
+  test('failed: the same', () => {
+    const error = operationToError({ status: 200, code, subcode: '', message }, 'Failed')
+    expect(error).toMatchObject({ code: 'cluster-update-failed', fix: expect.stringMatching(fix) })
+    expect(error.message).toMatch(/^The update of the cluster ended as Failed: /)
+    expect(error.message.slice(error.message.indexOf(message) + message.length)).toMatch(meaning)
+  })
+})
+
+test.each<[string, string, Code]>([
+  [
+    'AzureKeyVaultKmsValidateIdentityPermissionCustomerError',
+    'The identity does not have keys encrypt/decrypt permission on key vault "https://kv.vault.azure.net"',
+    'key-permission-missing'
+  ],
+  [
+    'BadRequest',
+    "AzureKeyVaultKms feature does not support cluster identity type SystemAssigned, supported value is 'UserAssigned'",
+    'identity-not-user-assigned'
+  ],
+  [
+    'BadRequest',
+    "Getting static credential isn't allowed because this cluster is set to disable local accounts.",
+    'local-accounts-disabled'
+  ]
+])('%s: %s has a code of its own', (code, message, expected) => {
+  expect(refusal(400, code, message)).toMatchObject({
+    code: expected,
+    message: expect.stringContaining(message),
+    fix: CATALOG[expected].fix
+  })
+})
+
+test('a refusal in words that are not known is quoted, with the catalogue’s fix', () => {
+  const message = 'Results in something else.'
+  expect(refusal(409, 'OperationNotAllowed', message)).toMatchObject({
+    message: `Could not update the cluster aks1: OperationNotAllowed (409): ${message}`,
+    fix: CATALOG['cluster-update-rejected'].fix
+  })
+})
+
+test.each([
+  [409, 'EtagMismatch', 'Operation is not allowed: Another operation is in progress'],
+  [409, 'OperationNotAllowed', 'Another operation (nodepool1 - Updating) is in progress, please wait'],
+  [412, 'PreconditionFailed', 'x']
+])('%i %s: somebody else was quicker', (status, code, message) => {
+  expect(refusalToError({ status, code, subcode: '', message }, 'update', 'cluster-update-rejected')).toBeInstanceOf(
+    ClusterChangedError
+  )
+})
+
+test.each([
+  ['OriginalEtagNotExpect', 'x'],
+  ['ResourceOperationFailure', 'This operation has been preempted by another one.']
+])('an operation that ends as %s gave way to another one', (code, message) => {
+  expect(operationToError({ status: 200, code, subcode: '', message }, 'Failed')).toBeInstanceOf(ClusterChangedError)
 })
 
 test.each([
   [404, 'ResourceNotFound', 'cluster-not-found'],
   [401, 'ExpiredAuthenticationToken', 'sign-in-failed'],
+  [429, 'FailedIdentityOperation', 'azure-unavailable'],
   [500, 'InternalServerError', 'azure-unavailable'],
   [0, 'ECONNRESET', 'azure-unavailable']
 ])('%i %s: %s', (status, code, expected) => {

@@ -340,7 +340,7 @@ describe('update', () => {
       'BadRequest',
       'KeyVault network access is unspecified for Azure Key Vault KMS.',
       'cluster-update-rejected',
-      /Public or Private/
+      /how it reaches the vault/
     ],
     [
       'BadRequest',
@@ -466,7 +466,7 @@ describe('waitUntilSettled', () => {
   })
 })
 
-test('upgrades leaves out previews', async () => {
+test('upgrades leaves out previews, and pools of which nothing is told', async () => {
   const wire = fakeWireOf({
     status: 200,
     body: {
@@ -474,18 +474,59 @@ test('upgrades leaves out previews', async () => {
         controlPlaneProfile: {
           kubernetesVersion: '1.26.6',
           upgrades: [{ kubernetesVersion: '1.27.3' }, { kubernetesVersion: '1.28.0', isPreview: true }]
-        }
+        },
+        agentPoolProfiles: [
+          {
+            name: 'np1',
+            upgrades: [{ kubernetesVersion: '1.26.6' }, { kubernetesVersion: '1.27.0', isPreview: true }]
+          },
+          { name: 'np2', upgrades: null }
+        ]
       }
     }
   })
-  expect(await clusters(wire).upgrades()).toEqual(['1.27.3'])
+  expect(await clusters(wire).upgrades()).toEqual({
+    controlPlane: ['1.27.3'],
+    pools: new Map([['np1', ['1.26.6']]])
+  })
   expect(wire.sent[0]?.url).toBe(URL_OF_CLUSTER.replace('?', '/upgradeProfiles/default?'))
 })
 
 test('upgrades of a cluster at the newest version', async () => {
-  expect(
-    await clusters(fakeWireOf({ status: 200, body: { properties: { controlPlaneProfile: {} } } })).upgrades()
-  ).toEqual([])
+  const wire = fakeWireOf({ status: 200, body: { properties: { controlPlaneProfile: {}, agentPoolProfiles: null } } })
+  expect(await clusters(wire).upgrades()).toEqual({ controlPlane: [], pools: new Map() })
+})
+
+describe('KMS data encryption', () => {
+  const shown = (infrastructureEncryption: string): Answer => ({
+    status: 200,
+    body: body('Succeeded', {
+      securityProfile: { kubernetesResourceObjectEncryptionProfile: { infrastructureEncryption } }
+    })
+  })
+
+  test('is asked for in a preview of the API', async () => {
+    const wire = fakeWireOf(shown('Enabled'))
+    expect(await clusters(wire).usesDataEncryption()).toBe(true)
+    expect(wire.sent.map(({ url }) => url)).toEqual([URL_OF_CLUSTER.replace(API_VERSION, '2025-09-02-preview')])
+  })
+
+  test.each<[string, Answer | Error]>([
+    ['Disabled', shown('Disabled')],
+    ['without a word of it', READY],
+    ['that preview is not known here', { status: 400, body: { error: { code: 'NoRegisteredProviderFound' } } }],
+    ['refused', { status: 403, body: { error: { code: 'AuthorizationFailed', message: 'x' } } }],
+    ['no JSON', { status: 200, body: '<html>' }],
+    ['no answer', reset]
+  ])('%s: none', async (_, answer) => {
+    expect(await clusters(fakeWireOf(answer)).usesDataEncryption()).toBe(false)
+  })
+
+  test('a run that is cancelled meanwhile says so', async () => {
+    const reason = new ActionError('cancelled', 'stop')
+    const aborted = AbortSignal.abort(reason)
+    expect(await rejection(clusters(fakeWireOf(READY)).usesDataEncryption(aborted))).toBe(reason)
+  })
 })
 
 describe('kubeconfig', () => {

@@ -60,7 +60,7 @@ async function perform(): Promise<Outcome> {
     await clusters.update(current, withKmsProfile(before.body, kms), { onPoll: (state) => states.add(state) })
   }
   const after = await clusters.waitUntilSettled(60_000)
-  if (clusterFromBody(after.body, undefined).phase !== 'ready') throw new Error('the cluster is not ready')
+  if (clusterFromBody(after.body).phase !== 'ready') throw new Error('the cluster is not ready')
   const made = await keyVault.createVersion(task.vaultUrl, 'kms')
   const listed = await keyVault.listVersions(task.vaultUrl, 'kms')
   const read = await keyVault.readKey(made)

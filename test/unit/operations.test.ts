@@ -1,9 +1,13 @@
 import { describe, expect, test } from '@jest/globals'
 import type { Code } from '../../src/errors.ts'
+import { changesKms, OPERATIONS } from '../../src/model/operation.ts'
+import type { ApiServerAccess, NodePool } from '../../src/model/cluster.ts'
 import { KMS_OFF } from '../../src/model/kms-profile.ts'
 import { withCluster, type Observed } from '../../src/model/observed.ts'
 import type { Decision } from '../../src/model/step.ts'
 import { decide } from '../../src/operations/decide.ts'
+import { slowUnderKmsV1 } from '../../src/preflight/kms-v1-secrets.ts'
+import { explainUnreachable } from '../../src/preflight/unreachable.ts'
 import type { Request } from '../../src/request.ts'
 import { bind } from '../../src/steps/steps.ts'
 import { clusterWith, DAY, keyDetails, keyVersion, kmsOn, NOW, observedWith, requestFor } from '../fixtures/observed.ts'
@@ -31,8 +35,11 @@ function walk(
       case 'set-kms-profile':
         steps.push(step.profile.enabled ? `set ${step.profile.keyId.slice(-1)}` : 'off')
         break
-      case 'upgrade-kubernetes':
-        steps.push(`upgrade ${step.version}`)
+      case 'upgrade-control-plane':
+        steps.push(`control plane ${step.version}`)
+        break
+      case 'upgrade-node-pools':
+        steps.push(...Object.entries(step.versions).map(([name, version]) => `${name} ${version}`))
         break
       case 'create-key-version':
         steps.push('create')
@@ -62,6 +69,10 @@ function nextRun(observed: Observed): Observed {
     madeKeyId: undefined,
     goal: observed.goal && { ...observed.goal, fromEarlierRun: true }
   }
+}
+
+function poolOf(name: string, kubernetesVersion: string, upgrades?: readonly string[]): NodePool {
+  return { name, kubernetesVersion, provisioningState: 'Succeeded', upgrades }
 }
 
 describe('enable', () => {
@@ -229,11 +240,6 @@ describe('rotate', () => {
     })
     expect(refusals(requestFor('rotate'), start)).toEqual(['key-forbidden'])
   })
-
-  test('a versionless key id is the newer encryption, which rotates by itself', () => {
-    const kms = { ...kmsOn(K1), keyId: 'https://kv-platform.vault.azure.net/keys/etcd' }
-    expect(refusals(requestFor('rotate'), observedWith(clusterWith(kms)))).toEqual(['kms-data-encryption'])
-  })
 })
 
 describe('disable', () => {
@@ -257,23 +263,76 @@ describe('disable', () => {
 describe('migrate-v2', () => {
   const old = clusterWith(kmsOn(K1), {
     kubernetesVersion: '1.25.6',
-    pools: [{ name: 'system', kubernetesVersion: '1.25.6', provisioningState: 'Succeeded' }],
+    pools: [poolOf('system', '1.25.6')],
     upgrades: ['1.25.11', '1.26.3', '1.26.10']
   })
 
-  test('off, minor by minor up, and on again, with proofs between', () => {
-    const { steps, end } = walk(requestFor('migrate-v2', { kubernetesVersion: '1.28' }), observedWith(old, [D1]))
+  test('off, the control plane up to KMS v2, on again, and then the nodes, with proofs between', () => {
+    const { steps, end } = walk(requestFor('migrate-v2'), observedWith(old, [D1]))
     expect(steps).toEqual([
       'prove',
       'off',
       'prove',
-      'upgrade 1.26.10',
-      'upgrade 1.27',
-      'upgrade 1.28',
+      'control plane 1.26.10',
+      'control plane 1.27',
       'set 1',
-      'prove'
+      'prove',
+      'system 1.27'
     ])
     expect(end.kind).toBe('done')
+  })
+
+  test('on to 1.29: no node falls more than two minors behind', () => {
+    const pools = [poolOf('system', '1.25.6'), poolOf('work', '1.26.3')]
+    const start = observedWith({ ...old, pools }, [D1])
+    const { steps, end } = walk(requestFor('migrate-v2', { kubernetesVersion: '1.29' }), start)
+    expect(steps.slice(5)).toEqual([
+      'set 1',
+      'prove',
+      'system 1.27',
+      'control plane 1.28',
+      'work 1.28',
+      'control plane 1.29',
+      'system 1.29',
+      'work 1.29'
+    ])
+    expect(end).toMatchObject({ kind: 'done', sentence: expect.stringContaining('Kubernetes 1.29') })
+  })
+
+  describe('the nodes', () => {
+    const onV2 = { kubernetesVersion: '1.27.9', upgrades: ['1.28.3'] }
+    const underWay = {
+      goal: {
+        goal: { operation: 'migrate-v2', kms: kmsOn(K1), fromKeyId: K1.url, kubernetesVersion: '1.27' },
+        fromEarlierRun: true
+      }
+    }
+    const withPools = (...pools: readonly NodePool[]): Observed =>
+      observedWith(clusterWith(kmsOn(K1), { ...onV2, pools }), [D1], underWay)
+
+    test('go as far as AKS offers, each for itself', () => {
+      const start = withPools(
+        poolOf('system', '1.25.6', ['1.26.3', '1.26.10']),
+        poolOf('work', '1.26.3', ['1.26.10', '1.27.9', '1.28.3']),
+        poolOf('new', '1.27.9')
+      )
+      expect(walk(requestFor('migrate-v2'), start).steps).toEqual([
+        'prove',
+        'system 1.26.10',
+        'work 1.27.9',
+        'system 1.27.9'
+      ])
+    })
+
+    test('that AKS offers nothing for are named, after all else is done', () => {
+      const start = withPools(poolOf('system', '1.25.6', ['1.28.3']))
+      const { steps, end } = walk(requestFor('migrate-v2'), start)
+      expect(steps).toEqual(['prove'])
+      expect(end).toMatchObject({
+        kind: 'refused',
+        findings: [{ code: 'kubernetes-version-unavailable', message: expect.stringContaining('node pool system') }]
+      })
+    })
   })
 
   test('on 1.27 and above there is nothing to migrate', () => {
@@ -318,18 +377,126 @@ describe('the state of the cluster', () => {
   })
 })
 
+describe('rights in Kubernetes', () => {
+  const missingRights = [
+    { verb: 'list', resource: 'namespaces' },
+    { verb: 'patch', resource: 'secrets' }
+  ] as const
+
+  test('that lack are named before anything is done, with the role to give', () => {
+    const start = observedWith(clusterWith(kmsOn(K1)), [D1, D2], { missingRights })
+    const end = decide(requestFor('rotate'), start)
+    expect(end).toMatchObject({
+      kind: 'refused',
+      findings: [
+        {
+          code: 'secrets-forbidden',
+          message: expect.stringContaining('list namespaces, patch secrets'),
+          fix: expect.stringContaining('RBAC Writer')
+        }
+      ]
+    })
+  })
+
+  test('by Kubernetes’ own RBAC: the ClusterRole', () => {
+    const start = observedWith(clusterWith(kmsOn(K1), { azureRbac: false }), [D1], { missingRights })
+    for (const observed of [start, { ...start, cluster: undefined }]) {
+      expect(decide(requestFor('re-encrypt'), observed)).toMatchObject({
+        kind: 'refused',
+        findings: [{ code: 'secrets-forbidden', fix: expect.stringContaining('docs/kubernetes-rbac.yml') }]
+      })
+    }
+  })
+
+  test('matter only to what proves', () => {
+    const start = observedWith(clusterWith(kmsOn(K1)), [D1], { missingRights })
+    expect(decide(requestFor('rotate', { maxKeyAge: 9999 * DAY }), start).kind).toBe('done')
+    expect(refusals(requestFor('rotate'), { ...start, cluster: clusterWith() })).toEqual(['kms-off'])
+  })
+})
+
+describe('more Secrets than KMS v1 takes', () => {
+  const old = { kubernetesVersion: '1.26.12' }
+
+  test('KMS is not switched on', () => {
+    const request = requestFor('enable', { key: K1 })
+    const start = observedWith(clusterWith(KMS_OFF, old), [D1])
+    expect(refusals(request, { ...start, secretCount: 2_001 })).toEqual(['kms-v1-too-many-secrets'])
+    expect(walk(request, { ...start, secretCount: 2_000 }).end.kind).toBe('done')
+  })
+
+  test('where it is on already, runs go slowly, and say so', () => {
+    const start = observedWith(clusterWith(kmsOn(K1), old), [D1], { secretCount: 12_000 })
+    expect(slowUnderKmsV1(start)).toMatchObject({
+      severity: 'warning',
+      code: 'kms-v1-slow',
+      message: expect.stringMatching(/12000 Secrets.*10 a second.*20 min/)
+    })
+    expect(walk(requestFor('enable', { key: K1 }), start).steps).toEqual(['prove'])
+    expect(slowUnderKmsV1({ ...start, secretCount: 2_000 })).toBeUndefined()
+    expect(slowUnderKmsV1({ ...start, cluster: clusterWith(KMS_OFF, old) })).toBeUndefined()
+  })
+})
+
+describe('KMS data encryption', () => {
+  test.each(['platform-key', 'customer-key'] as const)('%s: only re-encrypt has anything to do', (dataEncryption) => {
+    const kms = dataEncryption === 'platform-key' ? KMS_OFF : { ...kmsOn(K1), keyId: K1.url.replace(/\/[^/]+$/, '') }
+    const start = observedWith(clusterWith(kms, { dataEncryption }), [D1])
+    expect(walk(requestFor('re-encrypt'), start).steps).toEqual(['prove'])
+    for (const operation of OPERATIONS.filter(changesKms)) {
+      expect([operation, ...refusals(requestFor(operation, { key: K1 }), start)]).toEqual([
+        operation,
+        'kms-data-encryption'
+      ])
+    }
+  })
+})
+
+describe('an API server that does not answer', () => {
+  const access = { isPrivate: false, authorizedIpRanges: [] }
+  const explain = (apiServerAccess: ApiServerAccess, { isKnown = true, vnetIntegration = false } = {}) =>
+    explainUnreachable(clusterWith(KMS_OFF, { apiServerAccess, vnetIntegration }), 'No answer.', { isKnown })
+
+  test('because the cluster is private', () => {
+    const code = 'api-server-private'
+    expect(explain({ ...access, isPrivate: true })).toMatchObject({
+      code,
+      message: expect.stringContaining('endpoint')
+    })
+    expect(explain({ ...access, isPrivate: true }, { vnetIntegration: true })).toMatchObject({
+      code,
+      message: expect.stringContaining('VNet integration')
+    })
+  })
+
+  test('because it may admit others only', () => {
+    expect(explain({ ...access, authorizedIpRanges: ['203.0.113.0/24', '198.51.100.7/32'] })).toMatchObject({
+      code: 'api-server-authorized-ranges',
+      message: expect.stringMatching(/^No answer\. .*203\.0\.113\.0\/24, 198\.51\.100\.7\/32\.$/),
+      fix: expect.stringContaining('--api-server-authorized-ip-ranges 203.0.113.0/24,198.51.100.7/32,<address>/32')
+    })
+  })
+
+  test('for a reason that Azure does not know', () => {
+    expect(explain(access, { vnetIntegration: true })).toBeUndefined()
+    expect(explain({ ...access, authorizedIpRanges: ['203.0.113.0/24'] }, { isKnown: false })).toBeUndefined()
+  })
+})
+
 describe('whatever the start, and wherever a run is killed', () => {
-  const v125 = {
-    kubernetesVersion: '1.25.6',
-    pools: [{ name: 'system', kubernetesVersion: '1.25.6', provisioningState: 'Succeeded' }]
-  }
+  const v125 = { kubernetesVersion: '1.25.6', pools: [poolOf('system', '1.25.6'), poolOf('work', '1.25.6')] }
   const starts: readonly [string, Request, Observed][] = [
     ['enable', requestFor('enable', { key: K1 }), observedWith(clusterWith(), [D1])],
     ['rotate', requestFor('rotate'), observedWith(clusterWith(kmsOn(K1)), [D1, D2])],
     ['rotate with a new version', requestFor('rotate'), observedWith(clusterWith(kmsOn(K2)), [D1, D2])],
     ['rotate to a given key', requestFor('rotate', { key: K3 }), observedWith(clusterWith(kmsOn(K1)), [D1, D2, D3])],
     ['disable', requestFor('disable'), observedWith(clusterWith(kmsOn(K1)), [D1])],
-    ['migrate-v2', requestFor('migrate-v2'), observedWith(clusterWith(kmsOn(K1), v125), [D1])]
+    ['migrate-v2', requestFor('migrate-v2'), observedWith(clusterWith(kmsOn(K1), v125), [D1])],
+    [
+      'migrate-v2 on to 1.29',
+      requestFor('migrate-v2', { kubernetesVersion: '1.29' }),
+      observedWith(clusterWith(kmsOn(K1), v125), [D1])
+    ]
   ]
 
   test.each(starts)(
@@ -370,7 +537,7 @@ describe('whatever the start, and wherever a run is killed', () => {
         const after = bind(decision.step).predict(observed)
         // Within the step: Azure shows the new profile while it is still at work, or has failed at it.
         for (const phase of ['changing', 'failed'] as const) {
-          if (decision.step.kind !== 'set-kms-profile' && decision.step.kind !== 'upgrade-kubernetes') continue
+          if (!['set-kms-profile', 'upgrade-control-plane', 'upgrade-node-pools'].includes(decision.step.kind)) continue
           const within = nextRun(withCluster(after, () => ({ phase })))
           expect(walk(request, within).last.cluster).toEqual({
             ...whole.last.cluster,

@@ -19,6 +19,7 @@ import {
   OLD_KEY,
   passesAlone,
   proof,
+  reencryptedByKubeconfig,
   report,
   rotated,
   rotatedByPassesAlone,
@@ -206,6 +207,44 @@ describe('by passes alone', () => {
     expect(rows(resting(passesAlone('other-names', { servers, live: 1 })))).toEqual([
       '| ⚠️ `1f3a95c7…` unknown | `3f2a91…` | 03:20:00 | – | 03:18:24 |'
     ])
+  })
+
+  test('where Azure knows no cluster: what the API servers agree on', () => {
+    const [title, line] = section(reencryptedByKubeconfig())
+    expect(title).toBe('<summary>All 3 API servers write under the same key</summary>')
+    expect(line).toMatch(
+      /^\*\*By passes and agreement:\*\* all 3 API servers that answered last wrote under the key `[0-9a-f]{8}…` of `\/metrics`\./
+    )
+    expect(line).toContain('Secrets were probed over 12 new connections.')
+    expect(section(reencryptedByKubeconfig())).toContainEqual(
+      expect.stringMatching(/^\| `1f3a95c7…` \| `[0-9a-f]{8}…` \| 03:20:42 \| /)
+    )
+  })
+
+  test('where Azure knows no cluster, and they don’t agree, or not all were met', () => {
+    const { proofs, ...rest } = reencryptedByKubeconfig()
+    const [last] = proofs
+    if (last === undefined) throw new Error('no proof')
+    const other = apiServer(3, { state: 'unknown', keys: [keyUse(OLD_KEY, { lastWriteAt: '2026-11-22T03:20:00Z' })] })
+    const silent = apiServer(3, { state: 'unknown', keys: [] })
+    const { servers } = last.evidence
+    for (const evidence of [
+      { ...last.evidence, servers: [...servers.slice(0, 2), other] },
+      { ...last.evidence, servers: [...servers.slice(0, 2), silent] },
+      { ...last.evidence, live: 4 }
+    ]) {
+      const [title, line] = section({ ...rest, proofs: [{ ...last, evidence }] })
+      expect(title).toBe('#### API servers')
+      expect(line).toMatch(/^\*\*By passes alone:\*\* `\/metrics` names keys, but not that each API server has written/)
+    }
+  })
+
+  test('with keys in local files', () => {
+    const { proofs, ...rest } = reencryptedByKubeconfig()
+    const [last] = proofs
+    if (last === undefined) throw new Error('no proof')
+    const [, line] = section({ ...rest, proofs: [{ ...last, evidence: passesAlone('no-kms') }] })
+    expect(line).toMatch(/^\*\*By passes alone:\*\* `\/metrics` names no key, as with keys in local files \(aescbc,/)
   })
 
   test('under KMS v1, which names no key', () => {

@@ -204,7 +204,7 @@ test('where Secrets may be that are not proved', () => {
     'may still be under `contoso-etcd-kv / etcd / 3f2a91…`: it must stay'
   )
   expect(state({ before: snapshot(kms(NEW_KEY)), changed: false })).toContain(
-    'this run changed neither the KMS profile nor the Kubernetes version. But **60 of 2,000 Secrets are not proved** under the present profile, and may still be under an older key version: every one that the cluster has used must stay.'
+    'this run changed neither the KMS profile nor the Kubernetes version. But **60 of 2,000 Secrets are not proved** under the present profile, and may still be under an older key: every one that the cluster has used must stay.'
   )
   expect(state({ proofs: [], changed: false })).toMatch(/nor the Kubernetes version\.$/)
   const [before, after] = failedOnSecrets().proofs

@@ -89,7 +89,10 @@ export function wantedVersion(offered: readonly string[], before: JsonObject, se
   return wanted
 }
 
-/** The version of each pool after a PUT; nodes can't be ahead of the control plane. */
+/** How many minors a node pool may be behind the control plane. Source: learn.microsoft.com/azure/aks/upgrade-node-pools */
+const MOST_BEHIND = 2
+
+/** The version of each pool after a PUT; nodes can't be ahead of the control plane, nor far behind it. */
 export function wantedPoolVersions(
   offered: readonly string[],
   body: JsonObject,
@@ -105,6 +108,14 @@ export function wantedPoolVersions(
         400,
         'NodePoolMcVersionIncompatible',
         `Node pool version ${wanted} and control plane version ${controlPlane} are incompatible. Minor version of node pool version ${minor(wanted)} is bigger than control plane version ${minor(controlPlane)}. For more information, please check https://aka.ms/aks/UpgradeVersionRules`
+      )
+    }
+    // Words as in MicrosoftDocs/azure-dev-docs#1034.
+    if (minor(controlPlane) - minor(wanted) > MOST_BEHIND) {
+      return aksFault(
+        400,
+        'NodePoolMcVersionIncompatible',
+        `Node pool version ${wanted} and control plane version ${controlPlane} are incompatible. Minor version of node pool cannot be more than ${MOST_BEHIND} versions less than control plane's version. Minor version of node pool is ${minor(wanted)} and control plane is ${minor(controlPlane)}.`
       )
     }
     versions.set(textAt(pool, 'name'), wanted)

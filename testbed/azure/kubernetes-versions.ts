@@ -20,14 +20,21 @@ export function upgradesFrom(offered: readonly string[], current: string): reado
     .toReversed()
 }
 
+/** Of a node pool: what is newer than it, and no newer than the control plane. */
+function poolUpgradesFrom(offered: readonly string[], current: string, controlPlane: string): readonly string[] {
+  return offered
+    .filter((version) => compareVersions(version, current) > 0 && compareVersions(version, controlPlane) <= 0)
+    .toReversed()
+}
+
 export function showUpgradeProfile(
   clusterId: string,
   offered: readonly string[],
   current: string,
   pools: readonly { readonly name: string; readonly version: string }[]
 ): JsonObject {
-  const upgrades = (version: string): JsonObject[] =>
-    upgradesFrom(offered, version).map((kubernetesVersion) => ({ kubernetesVersion, isPreview: false }))
+  const show = (versions: readonly string[]): JsonObject[] =>
+    versions.map((kubernetesVersion) => ({ kubernetesVersion, isPreview: false }))
   return {
     id: `${clusterId}/upgradeprofiles/default`,
     name: 'default',
@@ -36,13 +43,13 @@ export function showUpgradeProfile(
       controlPlaneProfile: {
         kubernetesVersion: current,
         osType: 'Linux',
-        upgrades: upgrades(current)
+        upgrades: show(upgradesFrom(offered, current))
       },
       agentPoolProfiles: pools.map(({ name, version }) => ({
         name,
         kubernetesVersion: version,
         osType: 'Linux',
-        upgrades: upgrades(version)
+        upgrades: show(poolUpgradesFrom(offered, version, current))
       }))
     }
   }

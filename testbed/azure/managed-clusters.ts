@@ -205,7 +205,7 @@ export function createManagedClusters(options: ManagedClustersOptions): ManagedC
   ): Operation => {
     const before = state.body
     const { version, poolVersions } = target
-    const upgrades = version !== textAt(before, 'properties', 'currentKubernetesVersion')
+    const restarts = version !== textAt(before, 'properties', 'currentKubernetesVersion')
     const failure = state.failure
     state.failure = undefined
     state.body = withNewTags(withProvisioningState(target.body, target.word, target.word))
@@ -235,7 +235,7 @@ export function createManagedClusters(options: ManagedClustersOptions): ManagedC
         }
       }
       const encryption = encryptionOf(next, apiVersionOf(version))
-      if (upgrades || JSON.stringify(encryption) !== JSON.stringify(state.encryption)) {
+      if (restarts || JSON.stringify(encryption) !== JSON.stringify(state.encryption)) {
         await state.controlPlane?.roll(encryption)
       }
       state.slots = next
@@ -256,7 +256,7 @@ export function createManagedClusters(options: ManagedClustersOptions): ManagedC
     const operation = operations.begin({
       subscriptionId: handle.subscriptionId,
       location: textAt(state.body, 'location'),
-      duration: upgrades ? options.durations.upgrade : options.durations.update,
+      duration: changesVersions(before, version, poolVersions) ? options.durations.upgrade : options.durations.update,
       stuck: () => state.lookAgain !== undefined,
       work,
       settle
@@ -363,7 +363,7 @@ export function createManagedClusters(options: ManagedClustersOptions): ManagedC
     if (refusal !== undefined) return refusal
 
     const cluster = existing ?? addCluster(replaceAt(before, ['properties', 'securityProfile'], undefined), NO_KEYS)
-    const upgrades = version !== textAt(before, 'properties', 'currentKubernetesVersion')
+    const upgrades = existing !== undefined && changesVersions(before, version, poolVersions)
     const word = existing === undefined ? 'Creating' : upgrades ? 'Upgrading' : 'Updating'
     const operation = begin(cluster, { body: withIdentities(wanted, identities), version, poolVersions, word })
     return {
@@ -471,6 +471,11 @@ export function createManagedClusters(options: ManagedClustersOptions): ManagedC
 
 function keyIdOf(body: JsonObject): string | undefined {
   return kmsEnabled(body) ? textAt(kmsOf(body), 'keyId') : undefined
+}
+
+function changesVersions(before: JsonObject, controlPlane: string, pools: ReadonlyMap<string, string>): boolean {
+  const { version, poolVersions } = unchangedVersions(before)
+  return controlPlane !== version || [...pools].some(([name, one]) => one !== poolVersions.get(name))
 }
 
 function unchangedVersions(body: JsonObject): {

@@ -19,7 +19,14 @@ export function pluginKeysOf(encryption: EncryptionConfiguration): readonly Plug
 }
 
 function entry(provider: EncryptionProvider, endpointOf: (keys: PluginKeys) => string): object {
-  if (provider.kind === 'identity') return { identity: {} }
-  const { apiVersion, name } = provider
-  return { kms: { apiVersion, name, endpoint: endpointOf(provider), timeout: '10s' } }
+  switch (provider.kind) {
+    case 'identity':
+      return { identity: {} }
+    case 'aescbc':
+      return { aescbc: { keys: [{ name: provider.keyName, secret: provider.secret }] } }
+    case 'kms': {
+      const { apiVersion, name } = provider
+      return { kms: { apiVersion, name, endpoint: endpointOf(provider), timeout: '10s' } }
+    }
+  }
 }

@@ -1,5 +1,3 @@
-import type { KubernetesUser } from '../contract.ts'
-import { mayDoAnything } from './authorization.ts'
 import { parseBody } from './bodies.ts'
 import type { IdentityLease } from './identity-lease.ts'
 import type { Metrics } from './metrics.ts'
@@ -8,18 +6,19 @@ import { fieldsOf } from './objects.ts'
 import { patchTypes } from './patch.ts'
 import type { Registry } from './registry.ts'
 import { representList, representObject } from './representation.ts'
-import { resourceOf, type RequestInfo } from './request-info.ts'
+import { infoOfAttributes, resourceOf, type RequestInfo } from './request-info.ts'
 import type { Resource } from './resources/resource.ts'
 import { parseSelector } from './selector.ts'
 import { badRequest, invalid, methodNotAllowed, StatusError, unknownResource } from './status.ts'
 
 export interface ApiRequest {
   readonly info: RequestInfo
-  readonly user: KubernetesUser
   readonly accept: string
   /** Without parameters. */
   readonly contentType: string
   readonly body: string
+  /** Whether a role permits the user another request. */
+  readonly permits: (info: RequestInfo) => boolean
 }
 
 export interface ApiResponse {
@@ -135,7 +134,7 @@ function handlePath(info: RequestInfo, run: Run): ApiResponse {
   }
 }
 
-function reviewAccess({ info, user, body }: ApiRequest): ApiResponse {
+function reviewAccess({ info, permits, body }: ApiRequest): ApiResponse {
   if (info.verb !== 'create') throw methodNotAllowed()
   const spec = fieldsOf(parseBody({ kind: 'SelfSubjectAccessReview' }, body)['spec'])
   if ((spec['resourceAttributes'] === undefined) === (spec['nonResourceAttributes'] === undefined)) {
@@ -152,7 +151,7 @@ function reviewAccess({ info, user, body }: ApiRequest): ApiResponse {
     apiVersion: 'authorization.k8s.io/v1',
     metadata: {},
     spec,
-    status: { allowed: mayDoAnything(user) }
+    status: { allowed: permits(infoOfAttributes(spec)) }
   })
 }
 

@@ -1,3 +1,4 @@
+import { fieldsOf, stringOf, type Fields } from './objects.ts'
 import { configMaps } from './resources/config-maps.ts'
 import { leases } from './resources/leases.ts'
 import { namespaces } from './resources/namespaces.ts'
@@ -41,6 +42,29 @@ export function parseRequest(method: string, url: string): RequestInfo {
     verb: about.plural === '' ? method.toLowerCase() : verbOf(method, about.name !== ''),
     group: root === undefined || root.startsWith('/api/') ? '' : (root.split('/')[2] ?? ''),
     ...about
+  }
+}
+
+/** The request that the `spec` of an access review asks about. */
+export function infoOfAttributes(spec: Fields): RequestInfo {
+  const { resourceAttributes, nonResourceAttributes } = spec
+  const about = fieldsOf(resourceAttributes ?? nonResourceAttributes)
+  const text = (name: string): string => stringOf(about[name]) ?? ''
+  const verb = text('verb')
+  const [group, plural, namespace, name] = [text('group'), text('resource'), text('namespace'), text('name')]
+  const within = [namespace === '' || plural === 'namespaces' ? '' : `/namespaces/${namespace}`, `/${plural}`]
+  const root = group === '' ? '/api/v1' : `/apis/${group}/v1`
+  return {
+    method: '',
+    path:
+      nonResourceAttributes === undefined ? `${root}${within.join('')}${name === '' ? '' : `/${name}`}` : text('path'),
+    query: new URLSearchParams(),
+    verb,
+    group,
+    plural,
+    namespace,
+    name,
+    subresource: text('subresource')
   }
 }
 

@@ -8,7 +8,7 @@ import { denial, mayDoAnything } from './authorization.ts'
 import type { Fault, FaultPlan, SeenRequest } from './faults.ts'
 import { handle, json, text, type ApiResponse, type Run } from './handlers.ts'
 import type { Incoming, Outgoing } from './listener.ts'
-import { parseRequest } from './request-info.ts'
+import { parseRequest, type RequestInfo } from './request-info.ts'
 import { internalError, StatusError, unauthorized } from './status.ts'
 
 /** One request from its arrival to its answer, by way of the faults that strike it. No user is a 401. */
@@ -77,10 +77,12 @@ async function respond(
   faults: FaultPlan
 ): Promise<ApiResponse> {
   try {
-    const denied = denial(request.user, request, mayDoAnything(request.user) && !faults.forbids(request))
+    const { user } = request
+    const permits = (info: RequestInfo): boolean => mayDoAnything(user) && !faults.forbids({ ...info, user })
+    const denied = denial(user, request, permits(request))
     if (denied !== undefined) return status(denied)
     const contentType = header('content-type').split(';')[0]?.trim() ?? ''
-    const api = { info: request, user: request.user, accept: header('accept'), contentType, body }
+    const api = { info: request, accept: header('accept'), contentType, body, permits }
     return await handle(api, run)
   } catch (error) {
     if (error instanceof StatusError) return status(error)

@@ -17,6 +17,8 @@ export interface TableContext {
   readonly keyIds: ReadonlyMap<string, string>
   /** Of the run: times of the same day are shown without it. */
   readonly startedAt: string
+  /** Which key it should be is not known, so that none is strange and no state is told. */
+  readonly unknownKey: boolean
   /** Rows. */
   readonly most: number
 }
@@ -46,8 +48,9 @@ function row(server: ApiServer, context: TableContext): readonly string[] {
   const written = writeKey(server)
   const [icon, word] = STATE[server.state]
   const strong = server.state === 'behind' ? bold : String
+  const id = code(shortHash(server.id))
   return [
-    `${icon} ${code(shortHash(server.id))} ${strong(word)}`,
+    context.unknownKey ? id : `${icon} ${id} ${strong(word)}`,
     written === undefined ? '–' : strong(keyName(written, context)),
     moment(written?.lastWriteAt, context),
     otherKeys(server, written, context),
@@ -58,6 +61,10 @@ function row(server: ApiServer, context: TableContext): readonly string[] {
 /** One that is current writes under the wanted key, whether it has had to yet or not, and under none where none is wanted. */
 function writeKey({ state, keys }: ApiServer): KeyUse | undefined {
   if (state === 'current') return keys.find((key) => key.wanted)
+  return lastWritten(keys)
+}
+
+export function lastWritten(keys: readonly KeyUse[]): KeyUse | undefined {
   const written = keys.filter(({ lastWriteAt }) => lastWriteAt !== undefined)
   return latestFirst(written, ({ lastWriteAt }) => lastWriteAt)[0]
 }
@@ -83,9 +90,10 @@ function lastUse({ lastReadAt = '', lastWriteAt = '' }: KeyUse): string {
   return lastReadAt > lastWriteAt ? lastReadAt : lastWriteAt
 }
 
-function keyName({ keyIdHash }: KeyUse, { keyIds }: TableContext): string {
+function keyName({ keyIdHash }: KeyUse, { keyIds, unknownKey }: TableContext): string {
   const keyId = keyIds.get(keyIdHash)
-  return keyId === undefined ? `unknown key ${code(shortHash(keyIdHash))}` : code(shortVersion(keyId))
+  if (keyId !== undefined) return code(shortVersion(keyId))
+  return unknownKey ? code(shortHash(keyIdHash)) : `unknown key ${code(shortHash(keyIdHash))}`
 }
 
 function moment(iso: string | undefined, { startedAt }: TableContext): string {

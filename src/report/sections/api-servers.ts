@@ -4,8 +4,8 @@ import { keyIdOf, type KmsProfile } from '../../model/kms-profile.ts'
 import { FIRST_KMS_V2_MINOR, minor } from '../../model/kubernetes-version.ts'
 import type { RunReport } from '../../model/report.ts'
 import { bold, code, details, link } from '../markdown.ts'
-import { formatDuration, formatNumber, permissionsUrl, plural } from '../text.ts'
-import { apiServersTable } from './api-servers-table.ts'
+import { formatDuration, formatNumber, permissionsUrl, plural, shortHash } from '../text.ts'
+import { apiServersTable, lastWritten } from './api-servers-table.ts'
 import { blocks, keyCode, type Section, type SectionContext } from './section.ts'
 
 /** What each API server writes under, by the last look of the last proof; folded in where all is as it should be. */
@@ -21,11 +21,13 @@ export const apiServersSection: Section = (report, context) => {
     proved: proof.proved,
     probed: proof.proved && proof.counts.total > 0,
     kms: snapshot?.kms,
+    unknownKey: snapshot === undefined || snapshot.dataEncryption !== undefined,
     kubernetesVersion: snapshot?.kubernetesVersion
   }
   const table = apiServersTable(look.evidence.servers, unmet(look.evidence), {
     keyIds: knownKeys(report),
     startedAt: report.startedAt,
+    unknownKey: look.unknownKey,
     most: context.limits.rows
   })
   const body = blocks(sentences(look, context), table)
@@ -39,6 +41,8 @@ interface Look {
   readonly probed: boolean
   /** The profile that was proved. */
   readonly kms: KmsProfile | undefined
+  /** Which key it should be is known to nobody but the API servers. */
+  readonly unknownKey: boolean
   readonly kubernetesVersion: string | undefined
 }
 
@@ -48,18 +52,25 @@ function knownKeys({ before, after, keys }: RunReport): ReadonlyMap<string, stri
   return new Map([...profiles, ...keys.map(({ keyId }) => keyId)].map((keyId) => [keyIdHashOf(keyId), keyId]))
 }
 
-function isQuiet({ evidence, kms }: Look): boolean {
+function isQuiet({ evidence, kms, unknownKey }: Look): boolean {
+  if (unknownKey) return agreedKey(evidence) !== undefined && unmet(evidence) === 0
   if (!tells(evidence)) return evidence.reason === 'no-kms' && kms?.enabled === false
   return unmet(evidence) === 0 && evidence.servers.every(({ state }) => state === 'current')
 }
 
-function quietTitle({ evidence, kms }: Look): string {
-  if (kms?.enabled === false) return 'No API server writes under a key: KMS is off'
+function quietTitle({ evidence, kms, unknownKey }: Look): string {
+  if (!unknownKey && kms?.enabled === false) return 'No API server writes under a key: KMS is off'
   const met = evidence.servers.length
   const qualified = evidence.live === undefined ? ` that ${met === 1 ? 'was' : 'were'} met` : ''
   const who =
     met === 1 ? `The one API server${qualified} writes` : `All ${formatNumber(met)} API servers${qualified} write`
-  return `${who} under the key in use`
+  return `${who} under ${unknownKey ? 'the same key' : 'the key in use'}`
+}
+
+/** `key_id_hash` of the key that all API servers that were met last wrote under; undefined where they don’t agree, or don’t say. */
+function agreedKey({ servers }: Evidence): string | undefined {
+  const [first, ...others] = servers.map(({ keys }) => lastWritten(keys)?.keyIdHash)
+  return others.every((hash) => hash === first) ? first : undefined
 }
 
 /** Before Kubernetes 1.29 metrics name keys, but not the API server. */
@@ -74,7 +85,7 @@ function unmet({ servers, live }: Evidence): number {
 
 function sentences(look: Look, context: SectionContext): string {
   const { waitedMs } = look.evidence
-  const told = tells(look.evidence) ? byMetrics(look, context) : byPassesAlone(look, context)
+  const told = tells(look.evidence) ? byMetrics(look, context) : byPasses(look, context)
   if (waitedMs > 0) told.push(`The run waited ${formatDuration(waitedMs)} for the API servers.`)
   return told.join(' ')
 }
@@ -114,13 +125,13 @@ function byMetrics(look: Look, { docsUrl }: SectionContext): string[] {
   }
 }
 
-function byPassesAlone(
-  { evidence, proved, probed, kms, kubernetesVersion }: Look,
-  { docsUrl }: SectionContext
-): string[] {
-  const { reason, live, connections } = evidence
+function byPasses(look: Look, { docsUrl }: SectionContext): string[] {
+  const { evidence, proved, probed, kms, unknownKey, kubernetesVersion } = look
+  const { reason, servers, live, connections } = evidence
   const metrics = code('/metrics')
-  const said = [`${bold(proved ? 'By passes alone:' : 'No evidence per API server:')} ${why()}`]
+  const agreed = unknownKey && unmet(evidence) === 0 ? agreedKey(evidence) : undefined
+  const basis = agreed === undefined ? 'By passes alone:' : 'By passes and agreement:'
+  const said = [`${bold(proved ? basis : 'No evidence per API server:')} ${why()}`]
   if (probed) said.push(`After the passes, Secrets were probed over ${plural(connections, 'new connection')}.`)
   if (live !== undefined) said.push(`By their Leases there ${live === 1 ? 'is' : 'are'} ${plural(live, 'API server')}.`)
   if (reason === 'forbidden') {
@@ -135,8 +146,16 @@ function byPassesAlone(
       case 'forbidden':
         return `${metrics} may not be read (403), so no API server could be asked which key it uses.`
       case 'other-names':
+        if (agreed !== undefined) {
+          const who = servers.length === 1 ? 'the API server' : `all ${formatNumber(servers.length)} API servers`
+          return `${who} that answered last wrote under the key ${code(shortHash(agreed))} of ${metrics}.`
+        }
+        if (unknownKey) return `${metrics} names keys, but not that each API server has written under the same one.`
         return `the keys that ${metrics} names can’t be matched with the cluster’s.`
       case 'no-kms':
+        if (unknownKey) {
+          return `${metrics} names no key, as with keys in local files (aescbc, aesgcm, secretbox), with KMS v1, and with none.`
+        }
         if (kms?.enabled === false) return `KMS is off, so the API servers name no key in ${metrics}.`
         return kubernetesVersion !== undefined && minor(kubernetesVersion) < FIRST_KMS_V2_MINOR
           ? `the cluster runs KMS v1, which names no key in ${metrics}; KMS v2 does.`

@@ -41,7 +41,10 @@ function changeOf(report: RunReport): string {
   const last = proofs.findLast(({ when }) => !changed || when !== 'before-change')
   const unproved = `${bold(unprovedSecrets(last))} under the present profile, and may still be ${whereTheyMayBe(report)}`
   if (!changed) {
-    const nothing = 'this run changed neither the KMS profile nor the Kubernetes version.'
+    const nothing =
+      report.after === undefined
+        ? 'this run changed nothing but how Secrets are stored.'
+        : 'this run changed neither the KMS profile nor the Kubernetes version.'
     return last?.proved === false ? `${nothing} But ${unproved}` : nothing
   }
   if (proved) return 'the cluster was changed, and every Secret is proved under the present profile.'
@@ -58,7 +61,7 @@ function unprovedSecrets(last: ProofReport | undefined): string {
 /** Where a Secret is that was not written since the change; without one, AKS’s previous key, which no API shows. */
 function whereTheyMayBe({ before, after }: RunReport): string {
   if (before === undefined || after === undefined || sameKmsProfile(before.kms, after.kms)) {
-    return 'under an older key version: every one that the cluster has used must stay.'
+    return 'under an older key: every one that the cluster has used must stay.'
   }
   return before.kms.enabled
     ? `under ${keyCode(before.kms.keyId)}: it must stay enabled and unexpired.`
@@ -74,8 +77,10 @@ function keysToKeep(report: RunReport): string {
 
 function howToGoOn({ operation, cluster, steps }: RunReport): string {
   const { name, resourceGroup } = clusterNames(cluster)
-  const inputs = [`operation: ${operation}`, `cluster-name: ${name}`]
-  if (resourceGroup !== undefined) inputs.push(`resource-group: ${resourceGroup}`)
+  const inputs = [`operation: ${operation}`]
+  // Where Azure knows no cluster, its kubeconfig led to it.
+  if (resourceGroup === undefined) inputs.push('kubeconfig')
+  else inputs.push(`cluster-name: ${name}`, `resource-group: ${resourceGroup}`)
   return `${bold('To go on,')} run it again with the same inputs (${inputs.map(code).join(', ')})${
     steps.length > 0 ? ': it goes on where this run stopped.' : '.'
   }`

@@ -1,5 +1,4 @@
-import { keyIdOf } from '../../model/kms-profile.ts'
-import type { ProofReport, RunReport } from '../../model/report.ts'
+import type { ClusterSnapshot, ProofReport, RunReport } from '../../model/report.ts'
 import type { SecretCounts } from '../../model/secrets.ts'
 import { bold, code, details } from '../markdown.ts'
 import { formatDuration, formatNumber, plural } from '../text.ts'
@@ -73,13 +72,17 @@ export const passesSection: Section = ({ proofs }, { limits }) => {
 function headline(report: RunReport, last: ProofReport): string {
   const { total, failed } = last.counts
   if (report.proved) {
-    const keyId = report.after && keyIdOf(report.after.kms)
-    const profile = report.after?.kms.enabled === false ? 'no key: KMS is off' : 'the present profile'
     const secrets = bold(total === 1 ? 'The one Secret' : `All ${plural(total, 'Secret')}`)
-    return `${secrets} ${total === 1 ? 'is' : 'are'} proved under ${keyId === undefined ? profile : keyCode(keyId)}.`
+    return `${secrets} ${total === 1 ? 'is' : 'are'} proved ${underWhat(report.after)}.`
   }
   if (!last.proved) return failed > 0 && !isBrokenOff(last) ? '' : `${bold('Not proved:')} ${unprovedBecause(last)}.`
   return last.when === 'before-change' && report.changed ? `${bold('Not proved')} since the change.` : ''
+}
+
+function underWhat(cluster: ClusterSnapshot | undefined): string {
+  if (cluster === undefined) return 'to be as the API servers would write them now'
+  if (cluster.dataEncryption !== undefined) return 'to be as KMS data encryption would write them now'
+  return cluster.kms.enabled ? `under ${keyCode(cluster.kms.keyId)}` : 'under no key: KMS is off'
 }
 
 function unprovedBecause({ when, counts, passes, evidence }: ProofReport): string {

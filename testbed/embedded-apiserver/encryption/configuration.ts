@@ -1,5 +1,6 @@
 import type { EncryptionConfiguration, EncryptionProvider, KeyOperations } from '../../contract.ts'
 import type { Metrics } from '../metrics.ts'
+import { aesCbc } from './aes-cbc.ts'
 import { identity } from './identity.ts'
 import { kmsV1 } from './kms-v1.ts'
 import { kmsV2 } from './kms-v2.ts'
@@ -38,6 +39,7 @@ export async function startProviders(
 
 async function startProvider(provider: EncryptionProvider, options: EncryptionOptions): Promise<Transformer> {
   if (provider.kind === 'identity') return identity
+  if (provider.kind === 'aescbc') return aesCbc(provider.keyName, provider.secret)
   if (provider.apiVersion === 'v2') {
     return kmsV2(provider.name, provider.keyId, options.keyOperations, options.metrics)
   }
