@@ -2,7 +2,7 @@ import type { KeyChange } from './model/api-servers.ts'
 import type { Goal } from './model/goal.ts'
 import type { Cluster } from './model/cluster.ts'
 import { sameKmsProfile, type KmsProfile } from './model/kms-profile.ts'
-import type { KeyObservation } from './model/key.ts'
+import type { KeyVersionsObservation } from './model/key.ts'
 import type { ProofReport } from './model/report.ts'
 import type { Permission, VaultAccess, VaultObservation } from './model/vault.ts'
 
@@ -29,8 +29,8 @@ export interface Memory {
   readonly seen: {
     tenantId: Promise<string | undefined> | undefined
     assignIdentity: Promise<Permission> | undefined
-    /** What the data plane of the pinned key's vault answered. */
-    dataPlane: Promise<KeyObservation> | undefined
+    /** What the vault itself answered, where its key is read elsewhere. */
+    dataPlane: Promise<KeyVersionsObservation> | undefined
     /** By vault url in lower case. */
     readonly vaults: Map<string, Promise<VaultObservation>>
     /** By url of the key without a version, in lower case. */

@@ -2,16 +2,15 @@ import type { Memory } from './memory.ts'
 import type { AttachedVault } from './model/attached-vault.ts'
 import type { ClusterIdentity } from './model/cluster.ts'
 import type { KeyReader } from './azure/key-vault.ts'
-import { keyVersionFrom, type Key } from './model/key-id.ts'
-import { newerUsable } from './model/key.ts'
+import type { Key } from './model/key-id.ts'
 import { accessKey, type Observed } from './model/observed.ts'
 import { mayGiveKey, type OperationName } from './model/operation.ts'
 import { permits } from './model/permissions.ts'
+import type { Decision } from './model/step.ts'
 import type { DataPlane, Permission, Vault, VaultAccess, VaultObservation } from './model/vault.ts'
 import { vaultAccess } from './model/vault-access.ts'
 import type { Platform } from './platform.ts'
 import { checkVaultTenant } from './preflight/vault-tenant.ts'
-import type { Request } from './request.ts'
 
 const ASSIGN = 'Microsoft.ManagedIdentity/userAssignedIdentities/assign/action'
 
@@ -64,7 +63,7 @@ export function keyReaders(
   attached: readonly AttachedVault[],
   { vaults, tenantId }: SeenVaults,
   platform: Platform
-): (key: Key) => KeyReader {
+): (key: Pick<Key, 'vaultUrl'>) => KeyReader {
   return ({ vaultUrl }) => {
     const vault = attached.find(({ url }) => url.toLowerCase() === vaultUrl.toLowerCase())
     const seen = vaults.get(vaultUrl.toLowerCase())
@@ -74,21 +73,17 @@ export function keyReaders(
   }
 }
 
-/** Asked for only where a rotation of a Private vault's key would make a version: all else is read without. */
+/** Asked for only where a version is about to be made of a key that is read elsewhere than from its vault. */
 export async function observeDataPlane(
-  { operation, key, desired, retirePrevious }: Request,
-  { cluster, keyVersions, now }: Observed,
+  decision: Decision,
+  readerOf: (key: Pick<Key, 'vaultUrl'>) => KeyReader,
   { keyVault, signal }: Platform,
   { seen }: Memory
 ): Promise<DataPlane | undefined> {
-  const makesVersions = operation === 'rotate' || desired?.maxKeyAge !== undefined
-  if (!makesVersions || cluster?.kms.enabled !== true || cluster.kms.networkAccess === 'Public') return undefined
-  const { keyId } = cluster.kms
-  const pinned = keyVersionFrom(keyId)
-  if (pinned === undefined || keyVersions?.kind !== 'readable') return undefined
-  const isThere = key !== undefined || newerUsable(keyVersions.versions, keyId, now) !== undefined
-  if (isThere && !retirePrevious) return undefined
-  const answer = await (seen.dataPlane ??= keyVault.readKey(pinned, signal))
+  if (decision.kind !== 'step' || decision.step.kind !== 'create-key-version') return undefined
+  const { vaultUrl, keyName } = decision.step
+  if (readerOf({ vaultUrl }) === keyVault) return undefined
+  const answer = await (seen.dataPlane ??= keyVault.listVersions(vaultUrl, keyName, signal))
   return answer.kind === 'unreadable' && answer.reason === 'unreachable'
     ? { kind: 'unreachable', message: answer.message }
     : { kind: 'reachable' }

@@ -12,6 +12,7 @@ import { hasVersion, keyVersionFrom, type Key, type KeyVersion } from './model/k
 import { newestUsable, type KeyObservation } from './model/key.ts'
 import { keyIdOf } from './model/kms-profile.ts'
 import { FIRST_KMS_V2_MINOR, minor } from './model/kubernetes-version.ts'
+import { decide } from './operations/decide.ts'
 import { isRecorded } from './operations/reach.ts'
 import type { Observed } from './model/observed.ts'
 import { keyReaders, observeDataPlane, observeVaults } from './observe-vaults.ts'
@@ -113,9 +114,15 @@ async function observeKeys(request: Request, platform: Platform, memory: Memory,
   const named = desired !== undefined && hasVersion(desired) ? desired : undefined
   const ids = [pinned, request.key, named, newest, versionOf(memory.madeKeyId), goal && versionOf(keyIdOf(goal.kms))]
   const keys = await readKeys(ids, readerOf, platform.signal)
-  const readSoFar: Observed = { ...seen, ...vaults, keys, keyVersions }
-  const dataPlane = await observeDataPlane(request, readSoFar, platform, memory)
-  const observed: Observed = { ...readSoFar, dataPlane, findings: [...seen.findings, ...noteUnknownAccess(readSoFar)] }
+  const readSoFar = withGoal({ ...seen, ...vaults, keys, keyVersions }, goal, memory)
+  return {
+    ...readSoFar,
+    dataPlane: await observeDataPlane(decide(request, readSoFar), readerOf, platform, memory),
+    findings: [...seen.findings, ...noteUnknownAccess(readSoFar)]
+  }
+}
+
+function withGoal(observed: Observed, goal: Goal | undefined, memory: Memory): Observed {
   if (goal === undefined) return observed
   const ownGoal =
     memory.goal !== undefined && isRecorded({ ...observed, goal: { goal, fromEarlierRun: false } }, memory.goal)

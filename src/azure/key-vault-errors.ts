@@ -1,6 +1,6 @@
 import { isRestError } from '@azure/core-rest-pipeline'
 import { ActionError, type Code } from '../errors.ts'
-import { isJsonObject } from '../model/json.ts'
+import { asObject, asText } from '../model/json.ts'
 import type { KeyUnreadable } from '../model/key.ts'
 import { parseServiceError, type ServiceError } from './errors.ts'
 import { errorCode, isNetworkError, isTransientStatus } from './retry-policy.ts'
@@ -85,10 +85,6 @@ function forbidden(said: ServiceError, inner: string, vaultName: string): KeyVau
   return { reason: 'forbidden', message: `The identity ${lacks}.${spreading}` }
 }
 
-/** The SDK's spelling of Key Vault's `innererror`. */
 function innerCode(details: unknown): string {
-  const error = isJsonObject(details) ? details['error'] : undefined
-  const inner = isJsonObject(error) ? error['innerError'] : undefined
-  const code = isJsonObject(inner) ? inner['code'] : undefined
-  return typeof code === 'string' ? code : ''
+  return asText(asObject(asObject(asObject(details)['error'])['innererror'])['code'])
 }

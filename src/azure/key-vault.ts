@@ -2,6 +2,7 @@ import type { TokenCredential } from '@azure/core-auth'
 import { RestError, type HttpClient, type PipelinePolicy } from '@azure/core-rest-pipeline'
 import { KeyClient, type KeyProperties as SdkKeyProperties } from '@azure/keyvault-keys'
 import { ActionError } from '../errors.ts'
+import { isJsonObject } from '../model/json.ts'
 import { parseKeyId, type KeyVersion } from '../model/key-id.ts'
 import type { KeyObservation, KeyProperties, KeyVersionsObservation } from '../model/key.ts'
 import type { Cloud } from './clouds.ts'
@@ -16,13 +17,28 @@ const API_VERSION = '7.4'
 /** A vault whose name leads nowhere is told of within some 15 s. */
 const MAX_RETRIES = 4
 
-/** The SDK fails on an error without Key Vault's body, such as a proxy's on the way: that is no answer of the vault. */
+/**
+ * The SDK loses what Key Vault says where a list is refused, and fails on an error without Key Vault's body, such as a proxy's on the way:
+ * that is no answer of the vault.
+ */
 const answeredByTheService: PipelinePolicy = {
   name: 'answeredByTheServicePolicy',
   async sendRequest(request, next) {
     const response = await next(request)
-    if (response.status < 400 || /^\s*\{/.test(response.bodyAsText ?? '')) return response
-    throw new RestError(`HTTP status ${String(response.status)}`, { code: `HTTP status ${String(response.status)}` })
+    const { status, bodyAsText } = response
+    if (status < 400) return response
+    const title = `HTTP status ${String(status)}`
+    const details = parsed(bodyAsText ?? '')
+    if (!isJsonObject(details)) throw new RestError(title, { code: title })
+    throw Object.assign(new RestError(title, { statusCode: status, request, response }), { details })
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
   }
 }
 

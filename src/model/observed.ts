@@ -39,7 +39,7 @@ export interface Observed {
   readonly assignIdentity: Permission
   /** Of the cluster's subscription; undefined where it was not read. */
   readonly tenantId: string | undefined
-  /** Of the pinned key's vault, which alone makes versions; undefined where it does not matter. */
+  /** Of the vault that is to make a new version, where its key is read elsewhere; undefined where none is to be made. */
   readonly dataPlane: DataPlane | undefined
   /** What the edges noticed on the way. */
   readonly findings: readonly Finding[]

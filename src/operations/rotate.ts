@@ -88,9 +88,6 @@ const ONLY_OF_THIS_VERSION: readonly Code[] = ['key-disabled', 'key-expired', 'k
 function createVersion(request: Request, observed: ObservedCluster, kms: KmsOn): Decision {
   const current = keyOf(observed, kms.keyId)
   const pinned = keyVersionFrom(kms.keyId)
-  if (observed.keyVersions?.kind === 'unreadable') {
-    return refused(unreadableKey(observed.keyVersions.reason, observed.keyVersions.message))
-  }
   if (current === undefined || pinned === undefined)
     return refused(refusal('key-not-found', `${kms.keyId} was not read.`))
   const findings = [
@@ -98,5 +95,8 @@ function createVersion(request: Request, observed: ObservedCluster, kms: KmsOn):
     ...checkDataPlane(observed)
   ].filter(({ code }) => !ONLY_OF_THIS_VERSION.includes(code))
   if (findings.length > 0) return refused(...findings)
+  if (observed.keyVersions?.kind === 'unreadable') {
+    return refused(unreadableKey(observed.keyVersions.reason, observed.keyVersions.message))
+  }
   return step({ kind: 'create-key-version', vaultUrl: pinned.vaultUrl, keyName: pinned.name })
 }

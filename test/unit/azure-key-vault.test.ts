@@ -212,7 +212,13 @@ describe('listVersions', () => {
   test('says why there are none', async () => {
     expect(await keyVault(vaultWire(() => BY_RBAC)).listVersions(VAULT, NAME)).toMatchObject({
       kind: 'unreadable',
-      reason: 'forbidden'
+      reason: 'forbidden',
+      message: expect.stringContaining('lacks Microsoft.KeyVault/vaults/keys/read')
+    })
+    const closed = refused(403, 'Forbidden', 'Public network access is disabled.', 'ForbiddenByConnection')
+    expect(await keyVault(vaultWire(() => closed)).listVersions(VAULT, NAME)).toMatchObject({
+      kind: 'unreadable',
+      reason: 'unreachable'
     })
   })
 
