@@ -5,7 +5,7 @@ import { emptyMemory } from './memory.ts'
 import { createApprovals } from './approvals.ts'
 import { refusal } from './model/finding.ts'
 import type { ClusterRecord } from './model/goal.ts'
-import { changedSince, type Observed } from './model/observed.ts'
+import { hasSameKms, type Observed } from './model/observed.ts'
 import { changesKms } from './model/operation.ts'
 import type { RunReport } from './model/report.ts'
 import type { Step } from './model/step.ts'
@@ -33,8 +33,8 @@ export async function run(request: Request, platform: Platform): Promise<RunRepo
   let lock: Lock | undefined
   /** Whether a step was carried out other than waiting. */
   let begun = false
-  /** What was observed when somebody else changed the cluster under our hands. */
-  let surprised: Observed | undefined
+  /** What is to be observed by what this run itself has done. */
+  let expected: Observed | undefined
   try {
     for (let steps = 0, surprises = 0; steps < MOST_STEPS;) {
       platform.signal.throwIfAborted()
@@ -51,9 +51,12 @@ export async function run(request: Request, platform: Platform): Promise<RunRepo
         const objection = await approvals.check(journal, observed)
         if (objection !== undefined) return journal.refused([objection])
       }
-      if (surprised !== undefined && request.approval !== undefined && changedSince(surprised, observed)) {
+      if (begun && request.approval !== undefined && expected !== undefined && !hasSameKms(expected, observed)) {
         return journal.refused([
-          refusal('plan-changed', 'Somebody changed the cluster while the approved plan was carried out.')
+          refusal(
+            'plan-changed',
+            'Somebody changed the KMS profile of the cluster while the approved plan was carried out.'
+          )
         ])
       }
       if (request.dryRun && !waiting) {
@@ -78,15 +81,15 @@ export async function run(request: Request, platform: Platform): Promise<RunRepo
         signal: lock === undefined ? platform.signal : AbortSignal.any([platform.signal, lock.lost])
       }
       begun ||= !waiting
-      surprised = undefined
       try {
         await perform(decision.step, context, journal)
+        expected = bind(decision.step).predict(observed)
         steps++
         surprises = 0
       } catch (error) {
         if (!(error instanceof ClusterChangedError) || ++surprises > MOST_SURPRISES) throw error
         log.info(`${error.message} Looking again.`)
-        surprised = observed
+        expected = observed
       }
     }
     throw new Error(`${request.operation} did not end after ${String(MOST_STEPS)} steps.`)

@@ -40,7 +40,12 @@ export async function commentPlan(report: RunReport, token: string): Promise<Pla
     const title = `The plan is not on the pull request: ${code}`
     const because = pullRequest.readOnlyToken
     return code === 'github-forbidden' && because !== undefined
-      ? { url: '', level: 'notice', title, message: `${message} ${READ_ONLY[because]} The plan is in the job summary.` }
+      ? {
+          url: '',
+          level: 'notice',
+          title,
+          message: `${message} ${READ_ONLY[because]} What it found is in the job summary.`
+        }
       : { url: '', level: 'warning', title, message: `${message}\nFix: ${fix}` }
   }
 }

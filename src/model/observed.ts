@@ -49,10 +49,9 @@ export function keyOf(observed: Observed, keyId: string): KeyObservation | undef
   return observed.keys.get(keyId.toLowerCase())
 }
 
-/** Whether somebody gave the cluster another KMS profile or Kubernetes version in between. */
-export function changedSince({ cluster: before }: Observed, { cluster: after }: Observed): boolean {
-  if (before === undefined || after === undefined) return before !== after
-  return !sameKmsProfile(before.kms, after.kms) || before.kubernetesVersion !== after.kubernetesVersion
+/** Whether the cluster has the same KMS profile in both; so has one that Azure does not know. */
+export function hasSameKms({ cluster: a }: Observed, { cluster: b }: Observed): boolean {
+  return a === undefined || b === undefined ? a === b : sameKmsProfile(a.kms, b.kms)
 }
 
 /** What is observed of a cluster that Azure knows. */

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { startEmbeddedBed, type Bed } from '../../testbed/bed.ts'
+import type { EmbeddedControlPlane } from '../../testbed/embedded-apiserver/server.ts'
 import type { RunResult } from '../../testbed/runner/run-action.ts'
 import { canaryTraces, demoSecrets } from '../../testbed/seed.ts'
 import { pullRequestEvent, pushEvent, reconcile } from './desired.ts'
@@ -10,7 +11,7 @@ const seeds = demoSecrets({ secrets: SECRETS, namespaces: 3 })
 const LEASE = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kms-etcd-encryption'
 const BOT = 'github-actions[bot]'
 
-let bed: Bed
+let bed: Bed<EmbeddedControlPlane>
 /** As of a plan job, and of an apply job. */
 let [writing, reading] = ['', '']
 
@@ -166,6 +167,37 @@ describe('another plan than the approved one', () => {
   })
 })
 
+describe('somebody changes the key while the approved plan', () => {
+  /** Once, at the first request of the action that fits. */
+  function changeKeyAt(fits: (verb: string, path: string) => boolean, keyId: string): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const stop = bed.controlPlane.faults.observe(({ request }) => {
+      if (request.user.groups.includes('system:masters') || !fits(request.verb, request.path)) return
+      stop()
+      bed.cluster.changeKms({ enabled: true, keyId, keyVaultNetworkAccess: 'Public' }).then(resolve, reject)
+    })
+    return promise
+  }
+
+  test.each<[string, (verb: string, path: string) => boolean]>([
+    ['waits for the lock', (verb, path) => verb === 'create' && path.endsWith('/leases')],
+    ['proves the Secrets', (verb) => verb === 'patch']
+  ])('%s: nothing is changed on top of it', async (_, fits) => {
+    const [key, other] = [await bed.addKeyVersion(), await bed.addKeyVersion()]
+    const number = bed.githubApi.addPullRequest()
+    expectGreen(await plan({ key }, number))
+    const sha = merge(number)
+    await bed.controlPlane.request('DELETE', LEASE)
+    const writes = bed.azure.writes.length
+    const changed = changeKeyAt(fits, other)
+    const result = await apply({ key }, sha)
+    await changed
+    expectRed(result, 'plan-changed')
+    expect(bed.azure.writes.slice(writes).map(({ path }) => path)).toEqual([])
+    expect(JSON.stringify(bed.cluster.body)).toContain(other)
+  })
+})
+
 test('a plan that makes a key version has the same hash when it is carried out, and is finished under it after a kill', async () => {
   const [oldest = ''] = bed.keyIds()
   expectGreen(await bed.run('rotate', { 'key-id': oldest }))
@@ -250,15 +282,34 @@ describe('a comment that can’t be written turns no plan red', () => {
   test('GitHub is down for a moment, and for good', async () => {
     const number = bed.githubApi.addPullRequest()
     bed.githubApi.failNext(1, 'reset')
+    const slowDown = {
+      status: 403,
+      headers: { 'retry-after': '1' },
+      body: { message: 'You have exceeded a secondary rate limit' }
+    }
+    bed.githubApi.failNext(1, slowDown, ({ path }) => path === '/graphql')
     bed.githubApi.failNext(1, { status: 502, body: '<html>Unicorn</html>' }, ({ method }) => method === 'POST')
     expectGreen(await plan({ enabled: false }, number))
     expect(ownComments(number)).toHaveLength(1)
-    bed.githubApi.failNext(40, { status: 503, body: { message: 'Service Unavailable' } })
+    bed.githubApi.failNext(4, { status: 503, body: { message: 'Service Unavailable' } })
     const result = await plan({ enabled: false }, number)
     expect(expectGreen(result).result).toBe('planned')
     expect(says(result)).toEqual([
       expect.stringMatching(/^warning: GitHub failed to tell whom .*Service Unavailable \(HTTP 503\)/)
     ])
+  })
+
+  test('a fork’s job gets no ID token: no plan, and that is said', async () => {
+    const number = bed.githubApi.addPullRequest()
+    const none = { ACTIONS_ID_TOKEN_REQUEST_URL: '', ACTIONS_ID_TOKEN_REQUEST_TOKEN: '' }
+    const result = await reconcile(
+      bed,
+      { enabled: false },
+      { 'dry-run': 'true', comment: 'true' },
+      { event: pullRequestEvent(number, { head: 'mallory/platform' }), token: reading, env: none }
+    )
+    expectRed(result, 'oidc-unavailable')
+    expect(says(result)).toEqual([expect.stringContaining('comes from a fork')])
   })
 
   test('there is no pull request', async () => {
