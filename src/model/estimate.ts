@@ -18,9 +18,8 @@ const MINUTE = 60_000
 const IN_AZURE: Readonly<Record<string, readonly [min: number, max: number | undefined]>> = {
   'set-kms-profile': [2 * MINUTE, 5 * MINUTE],
   'create-cluster': [5 * MINUTE, undefined],
-  'upgrade-kubernetes': [10 * MINUTE, undefined],
   'upgrade-control-plane': [5 * MINUTE, undefined],
-  'upgrade-node-pool': [5 * MINUTE, undefined]
+  'upgrade-node-pools': [5 * MINUTE, undefined]
 }
 
 /** `steps`: those of a plan's basis. */
