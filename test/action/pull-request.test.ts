@@ -170,13 +170,13 @@ describe('another plan than the approved one', () => {
 describe('somebody changes the key while the approved plan', () => {
   /** Once, at the first request of the action that fits. */
   function changeKeyAt(fits: (verb: string, path: string) => boolean, keyId: string): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    const stop = bed.controlPlane.faults.observe(({ request }) => {
-      if (request.user.groups.includes('system:masters') || !fits(request.verb, request.path)) return
-      stop()
-      bed.cluster.changeKms({ enabled: true, keyId, keyVaultNetworkAccess: 'Public' }).then(resolve, reject)
+    return new Promise((resolve, reject) => {
+      const stop = bed.controlPlane.faults.observe(({ request }) => {
+        if (request.user.groups.includes('system:masters') || !fits(request.verb, request.path)) return
+        stop()
+        bed.cluster.changeKms({ enabled: true, keyId, keyVaultNetworkAccess: 'Public' }).then(resolve, reject)
+      })
     })
-    return promise
   }
 
   test.each<[string, (verb: string, path: string) => boolean]>([
