@@ -117,6 +117,22 @@ export const CATALOG = {
   },
 
   // The vault
+  'resource-group-not-found': {
+    title: 'The resource group does not exist.',
+    fix: 'Make it: `az group create --name <name> --location <location>`; or correct the id that names it.'
+  },
+  'vault-deleted': {
+    title: 'The vault is deleted, and can still be recovered.',
+    fix: 'Recover it: `az keyvault recover --name <vault>`; or name another one.'
+  },
+  'vault-name-taken': {
+    title: 'The name of the vault is taken: every name exists once in the whole cloud.',
+    fix: 'Choose another name in `key-vault-resource-id`; or correct its subscription and resource group where the vault is yours.'
+  },
+  'resource-differs': {
+    title: 'What was there already is otherwise than it was asked for, and was left as it is.',
+    fix: 'Change it yourself, or ask for what is there.'
+  },
   'vault-not-visible': {
     title: 'The workflow’s identity does not see the vault, so that nothing about it can be checked.',
     fix: 'Give it `Reader` on the vault. If the vault is in another subscription than the cluster, name it by `key-vault-resource-id`.'

@@ -12,6 +12,7 @@ import { adviseKeys } from './model/key-advice.ts'
 import type { KeyDetails } from './model/key.ts'
 import { keyIdOf, KMS_OFF, sameKmsProfile } from './model/kms-profile.ts'
 import type { Observed } from './model/observed.ts'
+import { preparedResources } from './model/prepared-resources.ts'
 import type {
   ApprovalReport,
   ClusterSnapshot,
@@ -53,7 +54,7 @@ export class Journal {
     this.#platform = platform
     this.#memory = memory
     this.#startedAt = platform.now()
-    this.#name = request.cluster === undefined ? '' : clusterId(request.cluster)
+    this.#name = request.cluster === undefined ? (request.preparation?.vaultId ?? '') : clusterId(request.cluster)
   }
 
   get plan(): Plan | undefined {
@@ -175,7 +176,8 @@ export class Journal {
       approval: this.#approval,
       steps: this.#steps,
       proofs,
-      keys: this.#steps.length === 0 ? [] : this.#keyAdvice(proved)
+      keys: this.#steps.length === 0 ? [] : this.#keyAdvice(proved),
+      resources: this.#resources()
     }
   }
 
@@ -197,6 +199,14 @@ export class Journal {
     const maxKeyAge = this.#request.maxKeyAge ?? this.#request.desired?.maxKeyAge
     const key = cluster && this.#keyInUse(cluster)
     return key === undefined || maxKeyAge === undefined ? undefined : isoTime(key.created + maxKeyAge)
+  }
+
+  /** As seen last, with what was made since then. */
+  #resources(): RunReport['resources'] {
+    const [wanted, seen] = [this.#request.preparation, this.#last?.preparation]
+    return wanted === undefined || seen === undefined
+      ? []
+      : preparedResources(wanted, { ...seen, made: this.#memory.made })
   }
 
   #keyAdvice(proved: boolean): RunReport['keys'] {
@@ -255,6 +265,7 @@ export function rejectedReport(operation: string, { code, message, fix }: Action
     approval: undefined,
     steps: [],
     proofs: [],
-    keys: []
+    keys: [],
+    resources: []
   }
 }

@@ -3,6 +3,7 @@ import type { Goal } from './model/goal.ts'
 import type { Cluster } from './model/cluster.ts'
 import { sameKmsProfile, type KmsProfile } from './model/kms-profile.ts'
 import type { KeyVersionsObservation } from './model/key.ts'
+import type { PreparedKind } from './model/preparation.ts'
 import type { ProofReport } from './model/report.ts'
 import type { Permission, VaultAccess, VaultObservation } from './model/vault.ts'
 
@@ -24,6 +25,8 @@ export interface Memory {
   secretCount: number | undefined
   /** The API server has answered this run. */
   reachedApiServer: boolean
+  /** What `prepare` has made in this run. */
+  readonly made: Set<PreparedKind>
   readonly proofs: ProofReport[]
   /** What was read once, because nobody changes it in a run but a step, which then forgets it. */
   readonly seen: {
@@ -48,6 +51,7 @@ export function emptyMemory(): Memory {
     dataEncryption: undefined,
     secretCount: undefined,
     reachedApiServer: false,
+    made: new Set(),
     proofs: [],
     seen: { tenantId: undefined, assignIdentity: undefined, dataPlane: undefined, vaults: new Map(), access: new Map() }
   }

@@ -15,6 +15,7 @@ import { FIRST_KMS_V2_MINOR, minor } from './model/kubernetes-version.ts'
 import { decide } from './operations/decide.ts'
 import { isRecorded } from './operations/reach.ts'
 import type { Observed } from './model/observed.ts'
+import { observePreparation } from './observe-preparation.ts'
 import { keyReaders, observeDataPlane, observeVaults } from './observe-vaults.ts'
 import { isProved, type Memory } from './memory.ts'
 import type { Platform } from './platform.ts'
@@ -50,7 +51,12 @@ export async function observe(request: Request, platform: Platform, memory: Memo
     assignIdentity: 'unknown',
     tenantId: undefined,
     dataPlane: undefined,
+    preparation: undefined,
     findings: []
+  }
+  if (request.preparation !== undefined) {
+    const preparation = await observePreparation(request.preparation, platform, memory, bare.now)
+    return { observed: { ...bare, preparation }, cluster: undefined }
   }
   // A cluster in any other phase is waited for or refused, and its API server need not answer.
   if (cluster !== undefined && cluster.phase !== 'ready' && cluster.phase !== 'failed') {

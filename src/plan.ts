@@ -4,6 +4,7 @@ import { keyIdOf } from './model/kms-profile.ts'
 import type { Finding } from './model/finding.ts'
 import type { Observed } from './model/observed.ts'
 import { hashOfBasis, type PlanBasis } from './model/plan-basis.ts'
+import { preparedResources, type PreparedResource } from './model/prepared-resources.ts'
 import type { Plan } from './model/report.ts'
 import type { Step } from './model/step.ts'
 import { decide } from './operations/decide.ts'
@@ -47,8 +48,8 @@ export function makePlan(
 }
 
 function basisOf(
-  { operation }: Request,
-  { cluster }: Observed,
+  { operation, preparation }: Request,
+  { cluster, preparation: seen }: Observed,
   steps: readonly Step[],
   refusals: readonly string[]
 ): PlanBasis {
@@ -58,8 +59,13 @@ function basisOf(
     keyId: (cluster && keyIdOf(cluster.kms))?.toLowerCase(),
     networkAccess: cluster?.kms.enabled === true ? cluster.kms.networkAccess : undefined,
     kubernetesMinor: cluster?.kubernetesVersion.split('.').slice(0, 2).join('.'),
+    resources: preparation && seen && preparedResources(preparation, seen).map(inOneLine),
     // As JSON, in which a plan is kept and compared.
     steps: steps.filter(({ kind }) => isLasting(kind)).map((step) => asObject(JSON.parse(JSON.stringify(step)))),
     refusals
   }
+}
+
+function inOneLine({ name, id, state, differences }: PreparedResource): string {
+  return [`${name} (${id.toLowerCase()}) ${state}`, ...differences.map(({ sentence }) => sentence)].join(' ')
 }

@@ -2,14 +2,18 @@ import type { TokenCredential } from '@azure/core-auth'
 import { createAuthorization, type Authorization } from './azure/authorization.ts'
 import { usesEntra } from './azure/cluster-body.ts'
 import { createCredential } from './azure/credentials.ts'
+import { createIdentities, type Identities } from './azure/identities.ts'
 import { createKeyVault, type KeyVault } from './azure/key-vault.ts'
 import { createManagedClusters, type ManagedClusters } from './azure/managed-clusters.ts'
+import { locationOfGroup } from './azure/resource-groups.ts'
 import { createResourceManager } from './azure/resource-manager.ts'
 import { tenantOf } from './azure/subscriptions.ts'
+import { createVaultKeys, type VaultKeys } from './azure/vault-keys.ts'
 import { createVaults, type Vaults } from './azure/vaults.ts'
 import { connectKubernetes, type Kubernetes } from './kubernetes/kubernetes.ts'
 import type { Log } from './log.ts'
 import type { ApprovedPlan } from './model/approved-plan.ts'
+import { groupOf } from './model/arm-id.ts'
 import type { Request } from './request.ts'
 
 /** The Entra application of every AKS API server, the same in all clouds. Source: learn.microsoft.com/azure/aks/kubelogin-authentication */
@@ -21,7 +25,11 @@ export interface Platform {
   readonly clusters: ManagedClusters | undefined
   readonly keyVault: KeyVault
   readonly vaults: Vaults
+  readonly vaultKeys: VaultKeys
+  readonly identities: Identities
   readonly authorization: Authorization
+  /** Of the resource group of an ARM id; undefined where there is no such group. */
+  locationOfGroup(armId: string): Promise<string | undefined>
   /** Of the request's subscription; undefined where Azure does not say. */
   tenantId(): Promise<string | undefined>
   /** Connects at the first call, and gives the same connection from then on. */
@@ -76,7 +84,10 @@ export function createPlatform(request: Request, options: PlatformOptions): Plat
     clusters,
     keyVault: createKeyVault(credential, request.cloud),
     vaults: createVaults(arm, request.cloud, request.subscriptionId),
+    vaultKeys: createVaultKeys(arm, request.cloud),
+    identities: createIdentities(arm),
     authorization: createAuthorization(arm),
+    locationOfGroup: (armId) => locationOfGroup(arm, groupOf(armId), signal),
     tenantId: () => tenantOf(arm, request.subscriptionId, signal),
     kubernetes: () => (connection ??= connect()),
     async close() {

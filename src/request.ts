@@ -2,6 +2,7 @@ import { CLOUD_NAMES, parseCloud, type Cloud } from './azure/clouds.ts'
 import { ActionError, CATALOG, type Code } from './errors.ts'
 import { desiredCluster, parseDesiredState } from './desired-state.ts'
 import { parseAge } from './model/age.ts'
+import { groupOf, nameOf, plainLocation } from './model/arm-id.ts'
 import { vaultIdFor } from './model/attached-vault.ts'
 import type { ClusterName } from './model/cluster.ts'
 import type { DesiredCluster } from './model/desired-cluster.ts'
@@ -11,6 +12,7 @@ import type { NetworkAccess } from './model/kms-profile.ts'
 import { compareVersions, FIRST_KMS_V2_MINOR, isVersion } from './model/kubernetes-version.ts'
 import { CLUSTER_NAME, GUID, RESOURCE_GROUP, VAULT_ID } from './model/names.ts'
 import { OPERATIONS, type OperationName } from './model/operation.ts'
+import { KEY_SIZES, type WantedPreparation } from './model/preparation.ts'
 
 /** How the run signs in to Azure. */
 export type CredentialChoice =
@@ -20,25 +22,6 @@ export type CredentialChoice =
   | { readonly kind: 'managed-identity'; readonly clientId: string | undefined }
   /** A kubeconfig is all there is: Azure is asked for nothing. */
   | { readonly kind: 'none' }
-
-/** What `prepare` is to make or to find. */
-export interface WantedPreparation {
-  /** ARM id of the vault. */
-  readonly vaultId: string
-  readonly vaultUrl: string
-  readonly keyName: string
-  readonly keySize: KeySize
-  /** In milliseconds; undefined: no rotation policy. */
-  readonly rotationInterval: number | undefined
-  /** ARM id of the user-assigned identity. */
-  readonly identityId: string
-  readonly networkAccess: NetworkAccess
-  /** Undefined: that of the resource group. */
-  readonly location: string | undefined
-}
-
-export const KEY_SIZES = [2048, 3072, 4096] as const
-export type KeySize = (typeof KEY_SIZES)[number]
 
 /** What is asked for, validated. */
 export interface Request {
@@ -160,7 +143,7 @@ export function parseRequest(inputs: RawInputs): Request {
     maxKeyAge: parseMaxAge('max-key-age', inputs.maxKeyAge),
     retirePrevious: parseBoolean('retire-previous', inputs.retirePrevious),
     repair: parseBoolean('repair', inputs.repair),
-    preparation: undefined,
+    preparation: operation === 'prepare' ? parsePreparation(inputs, cloud, networkAccess ?? 'Public') : undefined,
     identityResourceId: parseIdentityId(inputs.identityResourceId),
     clusterDefinition: undefined,
     dueOnly: parseBoolean('due-only', inputs.dueOnly),
@@ -187,11 +170,11 @@ const TAKEN_BY: Readonly<Record<string, readonly OperationName[]>> = {
   'max-key-age': ['rotate'],
   'retire-previous': ['rotate'],
   repair: ['rotate'],
-  'key-name': [],
-  'key-size': [],
-  'key-rotation-interval': [],
-  location: [],
-  'identity-resource-id': [],
+  'key-name': ['prepare'],
+  'key-size': ['prepare'],
+  'key-rotation-interval': ['prepare'],
+  location: ['prepare'],
+  'identity-resource-id': ['prepare'],
   'cluster-definition': [],
   'due-only': [],
   'desired-state': ['reconcile'],
@@ -223,9 +206,10 @@ function inWords(operations: readonly OperationName[]): string {
 
 type RequestedTarget = Pick<Request, 'cluster' | 'subscriptionId' | 'resourceGroup' | 'credential' | 'desired'>
 
-/** One cluster by name, by its entry in a desired state, or whatever cluster a kubeconfig leads to. */
+/** One cluster by name, by its entry in a desired state, or whatever cluster a kubeconfig leads to; or none. */
 function parseTarget(operation: OperationName, inputs: RawInputs, cloud: Cloud): RequestedTarget {
   if (operation === 'reconcile') return parseDesiredTarget(inputs, cloud)
+  if (operation === 'prepare') return targetOfPreparation(inputs)
   const byKubeconfig = operation === 're-encrypt' && inputs.kubeconfig !== '' && inputs.clusterName === ''
   if (byKubeconfig) {
     forbidden(
@@ -295,6 +279,72 @@ function parseApproval({ expectedPlanHash, approvedPlan }: RawInputs): Request['
   if (!/^[0-9a-f]{64}$/.test(hash))
     throw invalid('expected-plan-hash', expectedPlanHash, 'the output `plan-hash` of a dry run, 64 hexadecimal digits')
   return { kind: 'hash', hash }
+}
+
+/** Each id says where its thing is, whatever AZURE_SUBSCRIPTION_ID says. */
+function targetOfPreparation(inputs: RawInputs): RequestedTarget {
+  const hint =
+    '`prepare` works on no cluster: `key-vault-resource-id` and `identity-resource-id` say in which resource group each thing is.'
+  forbidden('resource-group', inputs.resourceGroup, hint)
+  forbidden('cluster-name', inputs.clusterName, hint)
+  forbidden('kubeconfig', inputs.kubeconfig, hint)
+  const { subscriptionId } = groupOf(inputs.keyVaultResourceId)
+  return {
+    cluster: undefined,
+    subscriptionId,
+    resourceGroup: undefined,
+    credential: parseCredential(inputs),
+    desired: undefined
+  }
+}
+
+function parsePreparation(inputs: RawInputs, cloud: Cloud, networkAccess: NetworkAccess): WantedPreparation {
+  const { keyVaultResourceId: vaultId, identityResourceId: identityId, keyName } = inputs
+  required('key-vault-resource-id', vaultId, '`prepare` needs the ARM id of the vault that is there or is to be made.')
+  required(
+    'identity-resource-id',
+    identityId,
+    '`prepare` needs the ARM id of the identity that is there or is to be made.'
+  )
+  const vaultName = nameOf(vaultId)
+  if (!/^[a-z](?!.*--)[a-z0-9-]{1,22}[a-z0-9]$/i.test(vaultName)) {
+    throw invalid(
+      'key-vault-resource-id',
+      vaultId,
+      'one with a vault name of 3 to 24 letters, digits and single hyphens'
+    )
+  }
+  return {
+    vaultId,
+    vaultUrl: `https://${vaultName.toLowerCase()}.${cloud.vaultSuffix}`,
+    keyName: parseName('key-name', keyName || 'etcd', /^[0-9A-Za-z-]{1,127}$/),
+    keySize: parseKeySize(inputs.keySize || '3072'),
+    rotationDays: parseRotationInterval(inputs.keyRotationInterval),
+    identityId,
+    networkAccess,
+    location: inputs.location === '' ? undefined : plainLocation(parseLocation(inputs.location))
+  }
+}
+
+function parseKeySize(text: string): WantedPreparation['keySize'] {
+  const size = KEY_SIZES.find((bits) => String(bits) === text)
+  if (size === undefined) throw invalid('key-size', text, KEY_SIZES.join(', '))
+  return size
+}
+
+/** Key Vault counts in days, and makes no new version within the first week. */
+function parseRotationInterval(text: string): number | undefined {
+  if (text === '') return undefined
+  const days = (parseAge(text) ?? 0) / (24 * 3_600_000)
+  if (!Number.isInteger(days) || days < 7) {
+    throw invalid('key-rotation-interval', text, 'a number of whole days from 7, such as 90d or 12w')
+  }
+  return days
+}
+
+function parseLocation(text: string): string {
+  if (!/^[A-Za-z0-9 ]{2,40}$/.test(text)) throw invalid('location', text, 'a location of Azure, such as westeurope')
+  return text
 }
 
 /** `true` or `false` as YAML 1.2 writes them, and nothing that only looks like it. */

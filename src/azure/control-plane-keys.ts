@@ -33,10 +33,10 @@ export function createControlPlaneKeys(arm: ResourceManager, cloud: Cloud, vault
 }
 
 /** Throws for what is said of neither the key nor the permission on it. */
-function unreadable(
+export function unreadable(
   { status, body }: ArmAnswer,
   attempt: string
-): { readonly reason: KeyUnreadable; readonly message: string } {
+): { readonly reason: Extract<KeyUnreadable, 'not-found' | 'forbidden'>; readonly message: string } {
   const said = parseServiceError(status, body)
   const error = refusalToError(said, attempt, 'azure-request-failed')
   if (status === 404) return { reason: 'not-found', message: error.message }
@@ -46,7 +46,8 @@ function unreadable(
   throw error
 }
 
-function keyFrom(body: JsonObject, cloud: Cloud): KeyDetails {
+/** Source of names: Microsoft.KeyVault/vaults/keys and …/versions. */
+export function keyFrom(body: JsonObject, cloud: Cloud): KeyDetails {
   const properties = asObject(body['properties'])
   const attributes = asObject(properties['attributes'])
   const keyId = asText(properties['keyUriWithVersion'])

@@ -215,6 +215,15 @@ const ROLES: Readonly<Record<string, string>> = {
   'microsoft.containerservice/managedclusters/listclusteradmincredential/action':
     'Azure Kubernetes Service Cluster Admin Role',
   'microsoft.managedidentity/userassignedidentities/assign/action': 'Managed Identity Operator',
+  'microsoft.managedidentity/userassignedidentities/read': 'Managed Identity Contributor',
+  'microsoft.managedidentity/userassignedidentities/write': 'Managed Identity Contributor',
+  'microsoft.keyvault/vaults/read': 'Key Vault Reader',
+  'microsoft.keyvault/vaults/write': 'Key Vault Contributor',
+  'microsoft.keyvault/vaults/accesspolicies/write': 'Key Vault Contributor',
+  'microsoft.keyvault/vaults/keys/read': 'Key Vault Reader',
+  'microsoft.keyvault/vaults/keys/write': 'Key Vault Contributor',
+  'microsoft.authorization/roleassignments/write': 'Role Based Access Control Administrator',
+  'microsoft.resources/subscriptions/resourcegroups/read': 'Reader',
   'microsoft.network/virtualnetworks/subnets/join/action': 'Network Contributor',
   'microsoft.operationalinsights/workspaces/sharedkeys/read': 'Log Analytics Contributor',
   'microsoft.operationalinsights/workspaces/sharedkeys/action': 'Log Analytics Contributor'
@@ -242,13 +251,21 @@ function missingPermission(
   if (action === undefined || scope === undefined) return new ActionError(code, `Could not ${attempt}: ${quote(error)}`)
   const principal = /object id '([^']+)'/i.exec(error.message)?.[1] ?? '<object id of the identity>'
   const role = ROLES[action.toLowerCase()]
+  const place = grantableScope(action, scope)
   return new ActionError(
     code,
     `Could not ${attempt}: the identity ${principal} may not ${action} on ${scope}. A role that was given in the last minutes may not have spread yet.`,
     role === undefined
       ? {}
       : {
-          fix: `Grant the role: \`az role assignment create --assignee-object-id ${principal} --assignee-principal-type ServicePrincipal --role "${role}" --scope ${scope}\`.`
+          fix: `Grant the role: \`az role assignment create --assignee-object-id ${principal} --assignee-principal-type ServicePrincipal --role "${role}" --scope ${place}\`.`
         }
   )
+}
+
+/** Where a role can be given: an assignment is no place for one, and what is yet to be made neither. */
+function grantableScope(action: string, scope: string): string {
+  const makes = /\/(vaults|userAssignedIdentities)\/write$/i.test(action)
+  const group = makes ? /^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+/i.exec(scope)?.[0] : undefined
+  return group ?? scope.replace(/\/providers\/Microsoft\.Authorization\/.*$/i, '')
 }

@@ -53,6 +53,8 @@ export interface KeyReader {
 export interface KeyVault extends KeyReader {
   /** Makes a new version by the key's rotation policy, of the same type and size. */
   createVersion(vaultUrl: string, keyName: string, signal?: AbortSignal): Promise<KeyVersion>
+  /** Whether a key of this name was deleted and can be recovered; false where that can't be seen. */
+  isDeleted(vaultUrl: string, keyName: string, signal?: AbortSignal): Promise<boolean>
 }
 
 export interface KeyVaultOptions {
@@ -91,6 +93,17 @@ export function createKeyVault(
     return client
   }
 
+  async function isDeleted(vaultUrl: string, keyName: string, signal?: AbortSignal): Promise<boolean> {
+    try {
+      await clientOf(vaultUrl).getDeletedKey(keyName, withSignal(signal))
+      return true
+    } catch (error) {
+      signal?.throwIfAborted()
+      if (error instanceof ActionError) throw error
+      return false
+    }
+  }
+
   /** A key that is gone may still be recovered; whoever may not ask for deleted keys is told “not found”. */
   async function orDeleted(
     failure: KeyVaultFailure,
@@ -98,15 +111,8 @@ export function createKeyVault(
     keyName: string,
     signal: AbortSignal | undefined
   ) {
-    if (failure.reason !== 'not-found') return failure
-    try {
-      await clientOf(vaultUrl).getDeletedKey(keyName, withSignal(signal))
-    } catch (error) {
-      signal?.throwIfAborted()
-      if (error instanceof ActionError) throw error
-      return failure
-    }
-    return { ...failure, reason: 'deleted' as const }
+    const deleted = failure.reason === 'not-found' && (await isDeleted(vaultUrl, keyName, signal))
+    return deleted ? { ...failure, reason: 'deleted' as const } : failure
   }
 
   async function listVersions(
@@ -129,6 +135,7 @@ export function createKeyVault(
   }
 
   return {
+    isDeleted,
     listVersions,
 
     async readKey(id, signal) {

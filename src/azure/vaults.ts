@@ -1,15 +1,17 @@
-import type { ActionError } from '../errors.ts'
+import { ActionError } from '../errors.ts'
+import { groupOf, nameOf } from '../model/arm-id.ts'
 import { asObject, asObjects, asText, type JsonObject } from '../model/json.ts'
 import type { AccessPolicy, Vault, VaultObservation } from '../model/vault.ts'
 import type { Cloud } from './clouds.ts'
 import { createControlPlaneKeys } from './control-plane-keys.ts'
 import { parseServiceError, refusalToError } from './errors.ts'
 import { expectJson } from './expect-json.ts'
+import { putIdempotently } from './idempotent-put.ts'
 import type { KeyReader } from './key-vault.ts'
 import type { ArmAnswer, ResourceManager } from './resource-manager.ts'
 
 /** Stable, and older than the retirement of all versions before 2026-02-01. Source: learn.microsoft.com/azure/key-vault/general/access-control-default */
-const API_VERSION = '2026-02-01'
+export const VAULTS_API_VERSION = '2026-02-01'
 /** Of Microsoft.Resources, which finds a resource by its name. */
 const RESOURCES_API_VERSION = '2021-04-01'
 
@@ -23,11 +25,26 @@ export interface Vaults {
   keysOf(id: string): KeyReader
   /** Opens the vault to public networks or closes it. Throws ActionError. */
   setPublicNetworkAccess(id: string, access: Vault['publicNetworkAccess'], signal?: AbortSignal): Promise<void>
+  /** Where a deleted vault of this name was, which can be recovered; undefined where none is seen in this location. */
+  findDeleted(id: string, location: string, signal?: AbortSignal): Promise<string | undefined>
+  /**
+   * Makes a vault with Azure RBAC, soft delete and purge protection; one that is there already stays as it is. Throws ActionError:
+   * `vault-deleted`, `vault-name-taken`.
+   */
+  create(id: string, vault: NewVault, signal?: AbortSignal): Promise<'made' | 'was-there'>
+  /** Adds to what a principal may do with the keys of a vault without Azure RBAC. Throws ActionError. */
+  addAccessPolicy(id: string, policy: AccessPolicy & { readonly tenantId: string }, signal?: AbortSignal): Promise<void>
+}
+
+export interface NewVault {
+  readonly location: string
+  readonly tenantId: string
+  readonly publicNetworkAccess: Vault['publicNetworkAccess']
 }
 
 export function createVaults(arm: ResourceManager, cloud: Cloud, subscriptionId: string): Vaults {
   const read = async (id: string, signal?: AbortSignal): Promise<VaultObservation> => {
-    const answer = await arm.send({ method: 'GET', url: encodeURI(id), apiVersion: API_VERSION, signal })
+    const answer = await arm.send({ method: 'GET', url: encodeURI(id), apiVersion: VAULTS_API_VERSION, signal })
     if (answer.status === 404 || answer.status === 403 || isOfOtherTenant(answer)) return unreadable(answer, id)
     return {
       kind: 'readable',
@@ -52,8 +69,62 @@ export function createVaults(arm: ResourceManager, cloud: Cloud, subscriptionId:
 
     async setPublicNetworkAccess(id, access, signal) {
       const body = { properties: { publicNetworkAccess: access } }
-      const answer = await arm.send({ method: 'PATCH', url: encodeURI(id), apiVersion: API_VERSION, body, signal })
+      const answer = await arm.send({
+        method: 'PATCH',
+        url: encodeURI(id),
+        apiVersion: VAULTS_API_VERSION,
+        body,
+        signal
+      })
       expectJson(answer, `set the public network access of the vault ${id}`, 'azure-request-failed')
+    },
+
+    async findDeleted(id, location, signal) {
+      const { subscriptionId: subscription } = groupOf(id)
+      const url = `/subscriptions/${subscription}/providers/Microsoft.KeyVault/locations/${location}/deletedVaults/${nameOf(id)}`
+      const answer = await arm.send({ method: 'GET', url, apiVersion: VAULTS_API_VERSION, signal })
+      if (answer.status !== 200) return undefined
+      return asText(asObject(asObject(answer.body)['properties'])['location']) || location
+    },
+
+    async create(id, { location, tenantId, publicNetworkAccess }, signal) {
+      // A PUT would change one that somebody else has made meanwhile.
+      if ((await read(id, signal)).kind === 'readable') return 'was-there'
+      const properties = {
+        tenantId,
+        sku: { family: 'A', name: 'standard' },
+        enableRbacAuthorization: true,
+        enableSoftDelete: true,
+        softDeleteRetentionInDays: 90,
+        enablePurgeProtection: true,
+        publicNetworkAccess,
+        accessPolicies: []
+      }
+      const answer = await putIdempotently(arm, {
+        url: encodeURI(id),
+        apiVersion: VAULTS_API_VERSION,
+        body: { location, properties },
+        signal
+      })
+      const { code, message } = parseServiceError(answer.status, answer.body)
+      if (code === 'ConflictError' || code === 'VaultAlreadyExists') {
+        throw new ActionError(
+          /in deleted state/i.test(message) ? 'vault-deleted' : 'vault-name-taken',
+          `Could not make the vault ${nameOf(id)}: ${message}`
+        )
+      }
+      expectJson(answer, `make the vault ${nameOf(id)}`, 'azure-request-failed')
+      return 'made'
+    },
+
+    async addAccessPolicy(id, { tenantId, objectId, keys }, signal) {
+      const answer = await putIdempotently(arm, {
+        url: `${encodeURI(id)}/accessPolicies/add`,
+        apiVersion: VAULTS_API_VERSION,
+        body: { properties: { accessPolicies: [{ tenantId, objectId, permissions: { keys } }] } },
+        signal
+      })
+      expectJson(answer, `add an access policy to the vault ${nameOf(id)}`, 'azure-request-failed')
     }
   }
 }
@@ -93,7 +164,9 @@ export function vaultFrom(body: JsonObject, cloud: Cloud): Vault {
         ? 'Enabled'
         : 'Disabled',
     selectedNetworks: asText(asObject(properties['networkAcls'])['defaultAction']).toLowerCase() === 'deny',
-    accessPolicies: asObjects(properties['accessPolicies']).map(policyFrom)
+    accessPolicies: asObjects(properties['accessPolicies']).map(policyFrom),
+    createdAt: Date.parse(asText(asObject(body['systemData'])['createdAt'])) || undefined,
+    provisioned: asText(properties['provisioningState']) !== 'RegisteringDns'
   }
 }
 

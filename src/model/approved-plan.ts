@@ -56,5 +56,5 @@ function parse(text: string): unknown {
 
 /** Steps that only wait or take note come and go with the state of things. */
 export function isLasting(kind: string): boolean {
-  return kind !== 'wait-for-cluster' && kind !== 'record-goal'
+  return kind !== 'record-goal' && !kind.startsWith('wait-for-')
 }

@@ -17,6 +17,7 @@ const MINUTE = 60_000
 /** What steps take on AKS that are done in Azure, from the least to the most. Others take seconds. */
 const IN_AZURE: Readonly<Record<string, readonly [min: number, max: number | undefined]>> = {
   'set-kms-profile': [2 * MINUTE, 5 * MINUTE],
+  'assign-role': [0, 10 * MINUTE],
   'create-cluster': [5 * MINUTE, undefined],
   'upgrade-control-plane': [5 * MINUTE, undefined],
   'upgrade-node-pools': [5 * MINUTE, undefined]

@@ -5,6 +5,7 @@ import type { KeyObservation, KeyVersionsObservation } from './key.ts'
 import type { Key } from './key-id.ts'
 import type { KubernetesRight } from './kubernetes-rights.ts'
 import { sameKmsProfile } from './kms-profile.ts'
+import type { ObservedPreparation } from './preparation.ts'
 import type { DataPlane, Permission, VaultAccess, VaultObservation } from './vault.ts'
 
 /** Everything that a decision may depend on, read at one moment. */
@@ -41,6 +42,8 @@ export interface Observed {
   readonly tenantId: string | undefined
   /** Of the vault that is to make a new version, where its key is read elsewhere; undefined where none is to be made. */
   readonly dataPlane: DataPlane | undefined
+  /** Undefined but for `prepare`. */
+  readonly preparation: ObservedPreparation | undefined
   /** What the edges noticed on the way. */
   readonly findings: readonly Finding[]
 }
@@ -65,6 +68,15 @@ export function hasCluster(observed: Observed): observed is ObservedCluster {
 export function withCluster(observed: Observed, change: (cluster: Cluster) => Partial<Cluster>): Observed {
   if (observed.cluster === undefined) return observed
   return { ...observed, cluster: { ...observed.cluster, ...change(observed.cluster) } }
+}
+
+/** The same with another state of what `prepare` makes; unchanged where it is not about that. */
+export function withPreparation(
+  observed: Observed,
+  change: (preparation: ObservedPreparation) => Partial<ObservedPreparation>
+): Observed {
+  if (observed.preparation === undefined) return observed
+  return { ...observed, preparation: { ...observed.preparation, ...change(observed.preparation) } }
 }
 
 /** `https://<vault>` of a key id → what was observed of the vault. */

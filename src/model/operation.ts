@@ -1,4 +1,4 @@
-export const OPERATIONS = ['enable', 'rotate', 'disable', 'migrate-v2', 're-encrypt', 'reconcile'] as const
+export const OPERATIONS = ['prepare', 'enable', 'rotate', 'disable', 'migrate-v2', 're-encrypt', 'reconcile'] as const
 export type OperationName = (typeof OPERATIONS)[number]
 
 /** Whether an operation may give the cluster a key, so that vault and permissions are looked at. */
@@ -7,6 +7,7 @@ export function mayGiveKey(operation: OperationName): boolean {
 }
 
 const CHANGES_KMS: Readonly<Record<OperationName, boolean>> = {
+  prepare: false,
   enable: true,
   rotate: true,
   disable: true,

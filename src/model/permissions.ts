@@ -14,6 +14,8 @@ export interface Grant {
   readonly scope: string
   /** It holds only where an expression does, which is not evaluated here. */
   readonly conditional: boolean
+  /** Milliseconds since the epoch; undefined where Azure does not say. */
+  readonly createdAt: number | undefined
   readonly permissions: readonly RolePermissions[]
 }
 

@@ -14,6 +14,8 @@ export interface PlanBasis {
   readonly networkAccess: string | undefined
   /** `1.34` */
   readonly kubernetesMinor: string | undefined
+  /** Of `prepare`: a line for each thing as it stands; undefined for every other operation. */
+  readonly resources: readonly string[] | undefined
   /** Without those that only wait or take note. */
   readonly steps: readonly JsonObject[]
   /** Codes of what the plan ends with, if it is refused. */
@@ -31,19 +33,20 @@ export function hashOfBasis(basis: PlanBasis): string {
 /** A basis that came as JSON; undefined where the value is none. */
 export function readBasis(value: unknown): PlanBasis | undefined {
   if (!isJsonObject(value)) return undefined
-  const { operation, cluster, keyId, networkAccess, kubernetesMinor, steps, refusals } = value
+  const { operation, cluster, keyId, networkAccess, kubernetesMinor, resources, steps, refusals } = value
   if (typeof operation !== 'string' || !isOptionalText(cluster) || !isOptionalText(keyId)) return undefined
   if (!isOptionalText(networkAccess) || !isOptionalText(kubernetesMinor)) return undefined
   if (!Array.isArray(steps) || !Array.isArray(refusals)) return undefined
-  const codes: readonly Json[] = refusals
+  const texts = (list: readonly Json[]): readonly string[] => list.filter((text) => typeof text === 'string')
   return {
     operation,
     cluster,
     keyId,
     networkAccess,
     kubernetesMinor,
+    resources: Array.isArray(resources) ? texts(resources) : undefined,
     steps: steps.filter(isJsonObject),
-    refusals: codes.filter((code) => typeof code === 'string')
+    refusals: texts(refusals)
   }
 }
 

@@ -21,6 +21,7 @@ function linesOf({ basis, titles }: PlanContent): readonly string[] {
   return [
     `operation ${basis.operation}${basis.cluster === undefined ? '' : ` on ${basis.cluster}`}`,
     ...(basis.cluster === undefined ? [] : [`KMS at the start: ${key}`, `Kubernetes ${basis.kubernetesMinor ?? ''}`]),
+    ...(basis.resources ?? []),
     ...(titles.length === 0 ? ['no step'] : titles),
     ...basis.refusals.map((code) => `refused: ${code}`)
   ]

@@ -6,6 +6,7 @@ import type { KmsProfile } from './kms-profile.ts'
 import type { JsonObject } from './json.ts'
 import type { PlanBasis } from './plan-basis.ts'
 import type { DiffLine } from './plan-diff.ts'
+import type { PreparedResource } from './prepared-resources.ts'
 import type { SecretCounts, SecretFailure } from './secrets.ts'
 import type { Code } from '../errors.ts'
 
@@ -85,7 +86,7 @@ export interface RunReport {
   readonly dryRun: boolean
   /** Of the cluster in the desired state; undefined for other operations than `reconcile`. */
   readonly name: string | undefined
-  /** ARM id; host and port of the API server where Azure knows no such cluster; empty where there is none. */
+  /** ARM id; host and port of the API server where Azure knows no such cluster; for `prepare` ARM id of the vault; empty where there is none. */
   readonly cluster: string
   /** Url of the workflow run; undefined outside GitHub Actions. */
   readonly run: string | undefined
@@ -112,4 +113,6 @@ export interface RunReport {
   readonly steps: readonly StepReport[]
   readonly proofs: readonly ProofReport[]
   readonly keys: readonly KeyAdvice[]
+  /** Of `prepare`; empty for every other operation. */
+  readonly resources: readonly PreparedResource[]
 }

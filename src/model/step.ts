@@ -1,6 +1,9 @@
 import type { Finding } from './finding.ts'
 import type { Goal } from './goal.ts'
 import type { KmsProfile } from './kms-profile.ts'
+import type { KeySize } from './preparation.ts'
+import type { Purpose } from './roles.ts'
+import type { Vault } from './vault.ts'
 
 /** What can be done; each kind is carried out by the file of its name in src/steps. */
 export type Step =
@@ -12,6 +15,33 @@ export type Step =
   | { readonly kind: 'upgrade-control-plane'; readonly version: string }
   /** Kubernetes versions by the names of the pools. */
   | { readonly kind: 'upgrade-node-pools'; readonly versions: Readonly<Record<string, string>> }
+  | {
+      readonly kind: 'create-vault'
+      readonly vaultId: string
+      readonly vaultUrl: string
+      readonly location: string
+      readonly tenantId: string
+      readonly publicNetworkAccess: Vault['publicNetworkAccess']
+    }
+  | { readonly kind: 'create-identity'; readonly identityId: string; readonly location: string }
+  /** `until`: milliseconds since the epoch, after which nothing is waited for any more. */
+  | { readonly kind: 'wait-for-vault'; readonly vaultId: string; readonly keyName: string; readonly until: number }
+  | {
+      readonly kind: 'create-key'
+      readonly vaultId: string
+      readonly vaultUrl: string
+      readonly keyName: string
+      readonly keySize: KeySize
+      readonly rotationDays: number | undefined
+    }
+  | { readonly kind: 'assign-role'; readonly purpose: Purpose; readonly principalId: string; readonly scope: string }
+  | {
+      readonly kind: 'add-access-policy'
+      readonly vaultId: string
+      readonly tenantId: string
+      readonly objectId: string
+    }
+  | { readonly kind: 'wait-for-roles'; readonly until: number }
 
 export type Decision =
   | { readonly kind: 'step'; readonly step: Step }

@@ -16,6 +16,10 @@ export interface Vault {
   /** Whether its firewall admits selected networks only. */
   readonly selectedNetworks: boolean
   readonly accessPolicies: readonly AccessPolicy[]
+  /** Milliseconds since the epoch; undefined where Azure does not say. */
+  readonly createdAt: number | undefined
+  /** False while Azure is still making it: its name may lead nowhere yet. */
+  readonly provisioned: boolean
 }
 
 /** What one principal may do with the keys of a vault without Azure RBAC. */

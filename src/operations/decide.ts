@@ -9,6 +9,7 @@ import { disable } from './disable.ts'
 import { enable } from './enable.ts'
 import { migrateV2 } from './migrate-v2.ts'
 import type { Operation } from './operation.ts'
+import { prepare } from './prepare.ts'
 import { reconcile } from './reconcile.ts'
 import { reencrypt } from './re-encrypt.ts'
 import { refused, step } from './reach.ts'
@@ -19,15 +20,20 @@ const OPERATION: Readonly<Record<OperationName, Operation>> = {
   rotate,
   disable,
   'migrate-v2': migrateV2,
+  prepare,
   're-encrypt': (_request, observed) => reencrypt(observed),
   reconcile
 }
 
 /** The next step of the asked operation. */
 export function decide(request: Request, observed: Observed): Decision {
-  const decision = hasCluster(observed) ? decideOnCluster(request, observed) : reencrypt(observed)
+  const decision = hasCluster(observed) ? decideOnCluster(request, observed) : decideWithoutCluster(request, observed)
   const findings = decision.kind === 'step' ? checkSecretsAccess(observed) : []
   return findings.length > 0 ? refused(...findings) : decision
+}
+
+function decideWithoutCluster(request: Request, observed: Observed): Decision {
+  return request.operation === 'prepare' ? prepare(request, observed) : reencrypt(observed)
 }
 
 /** Once the cluster is in a state in which anything can be done. */

@@ -7,7 +7,7 @@ import { planSteps } from './sections/plan.ts'
 import { problemSection } from './sections/problem.ts'
 import { blocks, type Limits } from './sections/section.ts'
 import { verdict } from './sections/verdict.ts'
-import { clip, formatNumber, plural } from './text.ts'
+import { clip, formatNumber, isVault, plural } from './text.ts'
 
 /** GitHub takes no longer body, in characters. Source: docs.github.com/rest/issues/comments */
 const LONGEST_COMMENT = 65_536
@@ -68,18 +68,18 @@ function render(report: RunReport, { docsUrl, commit }: CommentOptions, limits: 
   )}\n`
 }
 
-function planOf({ plan, estimate }: RunReport, limits: Limits, docsUrl: string): string {
+function planOf({ plan, estimate, cluster }: RunReport, limits: Limits, docsUrl: string): string {
   if (plan === undefined) return ''
   const sentence = prose(clip(plan.sentence, limits.message))
   const nothing = plan.steps.length === 0
+  const secrets =
+    isVault(cluster) || estimate === undefined ? '' : `- ${bold('Secrets:')} ${secretsOf(plan, estimate)}\n`
   const end = plan.refused
     ? alert('CAUTION', `${bold('Refused then:')} ${sentence}`)
     : `${bold('In the end:')} ${sentence}`
   return blocks(
     nothing ? '' : blocks('#### Plan', planSteps(plan, limits), end),
-    nothing || estimate === undefined
-      ? ''
-      : `- ${bold('Secrets:')} ${secretsOf(plan, estimate)}\n- ${bold('Time:')} ${timeOf(estimate)}`,
+    nothing || estimate === undefined ? '' : `${secrets}- ${bold('Time:')} ${timeOf(estimate)}`,
     `Plan hash ${code(plan.hash)}. ${link('Applied as approved', `${docsUrl}/pull-requests.md`)}, it is carried out only as long as it has this hash.`
   )
 }

@@ -2,6 +2,7 @@ import type { Evidence } from '../model/api-servers.ts'
 import type { Estimate } from '../model/estimate.ts'
 import type { ApprovalReport, ClusterSnapshot, Plan, ProofReport, RunReport } from '../model/report.ts'
 import type { KmsProfile } from '../model/kms-profile.ts'
+import type { PreparedResource } from '../model/prepared-resources.ts'
 import type { SecretCounts } from '../model/secrets.ts'
 
 /**
@@ -28,6 +29,7 @@ export function reportToJson(report: RunReport): string {
     before: report.before && snapshot(report.before),
     after: report.after && snapshot(report.after),
     keys: report.keys.map(({ keyId, state, sentence }) => ({ keyId, state, sentence })),
+    resources: report.resources.map(resource),
     plan: report.plan && plan(report.plan),
     estimate: report.estimate && estimate(report.estimate),
     approval: report.approval && approval(report.approval),
@@ -55,13 +57,13 @@ function profile(kms: KmsProfile): object {
 }
 
 function plan({ steps, sentence, refused, hash, basis }: Plan): object {
-  const { operation, cluster, keyId, networkAccess, kubernetesMinor, refusals } = basis
+  const { operation, cluster, keyId, networkAccess, kubernetesMinor, resources, refusals } = basis
   return {
     steps: steps.map(({ kind, title }) => ({ kind, title })),
     sentence,
     refused,
     hash,
-    basis: { operation, cluster, keyId, networkAccess, kubernetesMinor, steps: basis.steps, refusals }
+    basis: { operation, cluster, keyId, networkAccess, kubernetesMinor, resources, steps: basis.steps, refusals }
   }
 }
 
@@ -71,6 +73,17 @@ function estimate({ secrets, minMs, maxMs }: Estimate): Estimate {
 
 function approval({ hash, url, sentence, diff }: ApprovalReport): object {
   return { hash, url, sentence, diff: diff.map(({ mark, text }) => `${mark} ${text}`) }
+}
+
+function resource({ kind, name, id, state, sentence, differences }: PreparedResource): object {
+  return {
+    kind,
+    name,
+    id,
+    state,
+    sentence,
+    differences: differences.map(({ code, sentence, fix }) => ({ code, sentence, fix }))
+  }
 }
 
 function proof({ when, proved, counts, passes, namespaces, evidence, failures }: ProofReport): object {

@@ -1,4 +1,5 @@
 import type { ClusterSnapshot, RunReport } from '../model/report.ts'
+import type { PreparedKind } from '../model/preparation.ts'
 import { keyIdOf } from '../model/kms-profile.ts'
 
 /**
@@ -10,6 +11,9 @@ export function outputsOf(report: RunReport, reportPath: string, commentUrl = ''
   return {
     changed: String(report.changed),
     proved: String(report.proved),
+    'key-id': prepared(report, 'key'),
+    'key-vault-resource-id': prepared(report, 'vault'),
+    'identity-resource-id': prepared(report, 'identity'),
     'key-id-before': keyId(report.before),
     'key-id-after': keyId(report.after),
     'security-profile-before': securityProfile(report.before),
@@ -22,6 +26,11 @@ export function outputsOf(report: RunReport, reportPath: string, commentUrl = ''
     'comment-url': commentUrl,
     report: reportPath
   }
+}
+
+/** Only once all of it is ready. */
+function prepared({ result, resources }: RunReport, kind: PreparedKind): string {
+  return result === 'done' ? (resources.find((resource) => resource.kind === kind)?.id ?? '') : ''
 }
 
 function keyId(snapshot: ClusterSnapshot | undefined): string {

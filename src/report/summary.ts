@@ -7,6 +7,7 @@ import { findingsSection } from './sections/findings.ts'
 import { keysSection } from './sections/keys.ts'
 import { planSection } from './sections/plan.ts'
 import { problemSection } from './sections/problem.ts'
+import { resourcesSection } from './sections/resources.ts'
 import { namespacesSection, passesSection, secretsSection } from './sections/secrets.ts'
 import { blocks, type Limits, type Section } from './sections/section.ts'
 import { stepsSection } from './sections/steps.ts'
@@ -57,6 +58,7 @@ const SECTIONS: readonly Section[] = [
   findingsSection,
   planSection,
   approvalSection,
+  resourcesSection,
   failuresSection,
   clusterSection,
   secretsSection,

@@ -61,10 +61,16 @@ export function shortVersion(keyId: string): string {
   return key === undefined ? keyId : `${key.version.slice(0, 6)}…`
 }
 
-/** The names in the ARM id of a cluster; a text that is none is taken for the cluster's name. */
+/** The names in the ARM id of a cluster or a vault; a text that is none is taken for the cluster's name. */
 export function clusterNames(armId: string): { readonly name: string; readonly resourceGroup: string | undefined } {
-  const [, resourceGroup, name] = /\/resourceGroups\/([^/]+)\/.*\/managedClusters\/([^/]+)$/i.exec(armId) ?? []
+  const [, resourceGroup, name] =
+    /\/resourceGroups\/([^/]+)\/.*\/(?:managedClusters|vaults)\/([^/]+)$/i.exec(armId) ?? []
   return { name: name ?? armId, resourceGroup }
+}
+
+/** Whether a run was about a vault rather than a cluster. */
+export function isVault(armId: string): boolean {
+  return /\/vaults\/[^/]+$/i.test(armId)
 }
 
 /** `docsUrl`: where the docs folder is served, without a slash at the end. */

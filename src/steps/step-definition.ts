@@ -1,5 +1,8 @@
 import type { ManagedCluster, ManagedClusters } from '../azure/managed-clusters.ts'
+import type { Authorization } from '../azure/authorization.ts'
+import type { Identities } from '../azure/identities.ts'
 import type { KeyVault } from '../azure/key-vault.ts'
+import type { VaultKeys } from '../azure/vault-keys.ts'
 import type { Vaults } from '../azure/vaults.ts'
 import type { Kubernetes } from '../kubernetes/kubernetes.ts'
 import type { Log } from '../log.ts'
@@ -20,6 +23,9 @@ export interface StepContext {
   readonly clusters: ManagedClusters | undefined
   readonly keyVault: KeyVault
   readonly vaults: Vaults
+  readonly vaultKeys: VaultKeys
+  readonly identities: Identities
+  readonly authorization: Authorization
   /** Connects at the first call. */
   kubernetes(): Promise<Kubernetes>
   readonly memory: Memory

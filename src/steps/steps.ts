@@ -1,6 +1,11 @@
 import type { Observed } from '../model/observed.ts'
 import type { Step } from '../model/step.ts'
+import { addAccessPolicy } from './add-access-policy.ts'
+import { assignRole } from './assign-role.ts'
+import { createIdentity } from './create-identity.ts'
+import { createKey } from './create-key.ts'
 import { createKeyVersion } from './create-key-version.ts'
+import { createVault } from './create-vault.ts'
 import { proveSecrets } from './prove-secrets.ts'
 import { recordGoal } from './record-goal.ts'
 import { setKmsProfile } from './set-kms-profile.ts'
@@ -8,6 +13,8 @@ import type { StepContext, StepDefinition } from './step-definition.ts'
 import { upgradeControlPlane } from './upgrade-control-plane.ts'
 import { upgradeNodePools } from './upgrade-node-pools.ts'
 import { waitForCluster } from './wait-for-cluster.ts'
+import { waitForRoles } from './wait-for-roles.ts'
+import { waitForVault } from './wait-for-vault.ts'
 
 const STEPS: { readonly [K in Step['kind']]: StepDefinition<Extract<Step, { kind: K }>> } = {
   'wait-for-cluster': waitForCluster,
@@ -16,7 +23,14 @@ const STEPS: { readonly [K in Step['kind']]: StepDefinition<Extract<Step, { kind
   'prove-secrets': proveSecrets,
   'set-kms-profile': setKmsProfile,
   'upgrade-control-plane': upgradeControlPlane,
-  'upgrade-node-pools': upgradeNodePools
+  'upgrade-node-pools': upgradeNodePools,
+  'create-vault': createVault,
+  'create-identity': createIdentity,
+  'wait-for-vault': waitForVault,
+  'create-key': createKey,
+  'assign-role': assignRole,
+  'add-access-policy': addAccessPolicy,
+  'wait-for-roles': waitForRoles
 }
 
 /** A step together with what its kind knows of it. */

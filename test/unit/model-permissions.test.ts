@@ -45,6 +45,7 @@ describe('what is granted at a scope', () => {
   const grant = (scope: string, conditional = false): Grant => ({
     scope,
     conditional,
+    createdAt: undefined,
     permissions: [role({ dataActions: [ENCRYPT.dataAction] })]
   })
 

@@ -10,7 +10,8 @@ const SOMEBODY = '00000000-0000-0000-0000-00000000000b'
 const vault = vaultWith()
 
 function roleAt(scope: string, actions: readonly string[], dataActions: readonly string[] = []): Grant {
-  return { scope, conditional: false, permissions: [{ actions, notActions: [], dataActions, notDataActions: [] }] }
+  const permissions = [{ actions, notActions: [], dataActions, notDataActions: [] }]
+  return { scope, conditional: false, createdAt: undefined, permissions }
 }
 
 const KEYS = 'Microsoft.KeyVault/vaults/keys'

@@ -48,6 +48,15 @@ function walk(
         break
       case 'wait-for-cluster':
         steps.push('wait')
+        break
+      case 'create-vault':
+      case 'create-identity':
+      case 'wait-for-vault':
+      case 'create-key':
+      case 'assign-role':
+      case 'add-access-policy':
+      case 'wait-for-roles':
+        steps.push(step.kind)
     }
     observed = bind(step).predict(observed)
   }

@@ -6,7 +6,10 @@ import {
   failedToSignIn,
   NEW_KEY,
   OLD_KEY,
+  plannedPreparation,
   plannedRotation,
+  preparedFromNothing,
+  prepareStopped,
   report,
   rotated,
   snapshot
@@ -38,6 +41,9 @@ test('what was not observed is empty', () => {
   expect(outputsOf(failedToSignIn(), '')).toEqual({
     changed: 'false',
     proved: 'false',
+    'key-id': '',
+    'key-vault-resource-id': '',
+    'identity-resource-id': '',
     'key-id-before': '',
     'key-id-after': '',
     'security-profile-before': '',
@@ -56,6 +62,19 @@ test('KMS off is an empty key id with a security profile', () => {
   const outputs = outputsOf(report({ after: snapshot(KMS_OFF) }), '')
   expect(outputs['key-id-after']).toBe('')
   expect(outputs['security-profile-after']).toContain('"azureKeyVaultKms":{"enabled":false}')
+})
+
+test('what was prepared is given once all of it is ready', () => {
+  const ids = { 'key-id': NEW_KEY, 'key-vault-resource-id': expect.stringMatching(/contoso-etcd-kv$/) }
+  expect(outputsOf(preparedFromNothing(), '')).toMatchObject(ids)
+  expect(outputsOf(preparedFromNothing(), '')['identity-resource-id']).toMatch(/id-prod-weu$/)
+  for (const unready of [prepareStopped(), plannedPreparation()]) {
+    expect(outputsOf(unready, '')).toMatchObject({
+      'key-id': '',
+      'key-vault-resource-id': '',
+      'identity-resource-id': ''
+    })
+  }
 })
 
 test('a dry run gives the hash of its plan', () => {

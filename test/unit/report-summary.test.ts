@@ -20,8 +20,12 @@ import {
   notDue,
   OLD_KEY,
   pass,
+  plannedPreparation,
   plannedRefusal,
   plannedRotation,
+  preparedFromNothing,
+  preparedWithDifferences,
+  prepareStopped,
   proof,
   refusedForKey,
   report,
@@ -366,6 +370,34 @@ test('what comes from outside is no Markdown', () => {
   expect(summary).not.toMatch(/<img|<b>|^# |@octo/m)
   expect(summary.match(/<\/details>/g)).toHaveLength(3)
   expect(new Marked({ gfm: true }).parse(summary, { async: false }).match(/<\/details>/g)).toHaveLength(2)
+})
+
+test('a preparation shows each thing with its state, and what to do with it', () => {
+  const summary = renderSummary(preparedFromNothing())
+  expect(summary).toContain('`prepare` · vault **`contoso-etcd-kv`** · resource group `rg-keys-weu` · done')
+  expect(summary).toContain('| 🆕\u00a0made | **`etcd`** | RSA key of 3072 bits, a new version every 90 days |')
+  expect(summary).toContain(
+    `\`\`\`yaml\nkey-id: ${NEW_KEY}\nkey-vault-network-access: Private\nkey-vault-resource-id: /`
+  )
+  const differing = renderSummary(preparedWithDifferences())
+  expect(differing).toContain(
+    '| ⚠️\u00a0differs | **`etcd`** | RSA key of 2048 bits<br>It has 2048 bits rather than 3072. |'
+  )
+  expect(differing).toContain('troubleshooting.md#resource-differs')
+  expect(differing).not.toContain('Private')
+  expect(renderSummary(plannedPreparation())).toContain('| ➕\u00a0to\u00a0be\u00a0made | **`etcd`** |')
+})
+
+test('a preparation that stopped says what was made, that it stays, and how to go on', () => {
+  const summary = renderSummary(prepareStopped())
+  expect(summary).toContain('**State:** this run made `contoso-etcd-kv`, `etcd`. All of it stays.')
+  expect(summary).toContain(
+    'run it again with the same inputs (`operation: prepare`, `key-vault-resource-id: /subscriptions/'
+  )
+  expect(summary).toContain('| ➖\u00a0missing | **Key Vault Crypto User** |')
+  expect(summary).not.toMatch(/KMS profile|Secrets/)
+  const nothing = { ...prepareStopped(), steps: [], resources: prepareStopped().resources.slice(2) }
+  expect(renderSummary(nothing)).toContain('**State:** this run made nothing.')
 })
 
 test('a summary that does not fit is shortened and says so', () => {

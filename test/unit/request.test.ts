@@ -222,3 +222,68 @@ describe('reconcile', () => {
     expect(problem({ ...wanted, ...more }).code).toBe(code)
   })
 })
+
+describe('prepare', () => {
+  const group = `/subscriptions/${ID}/resourceGroups/rg/providers`
+  const asked: Partial<RawInputs> = {
+    operation: 'prepare',
+    resourceGroup: '',
+    clusterName: '',
+    subscriptionId: '',
+    keyVaultResourceId: `${group}/Microsoft.KeyVault/vaults/KV-platform`,
+    identityResourceId: `${group}/Microsoft.ManagedIdentity/userAssignedIdentities/prod`
+  }
+
+  test('needs two ids, and has a default for the rest', () => {
+    expect(parse(asked)).toMatchObject({
+      cluster: undefined,
+      subscriptionId: ID,
+      resourceGroup: undefined,
+      preparation: {
+        vaultId: asked.keyVaultResourceId,
+        vaultUrl: 'https://kv-platform.vault.azure.net',
+        keyName: 'etcd',
+        keySize: 3072,
+        rotationDays: undefined,
+        identityId: asked.identityResourceId,
+        networkAccess: 'Public',
+        location: undefined
+      }
+    })
+    expect(
+      parse({ ...asked, keyName: 'k', keySize: '4096', keyRotationInterval: '12w', location: 'West Europe' })
+    ).toMatchObject({ preparation: { keyName: 'k', keySize: 4096, rotationDays: 84, location: 'westeurope' } })
+  })
+
+  test('takes its subscription from the vault, whatever the workflow’s is', () => {
+    const elsewhere = '11111111-0000-4000-8000-000000000001'
+    expect(parse({ ...asked, subscriptionId: elsewhere }).subscriptionId).toBe(ID)
+  })
+
+  test.each([
+    ['key-vault-resource-id', 'input-missing', { keyVaultResourceId: '' }],
+    ['identity-resource-id', 'input-missing', { identityResourceId: '' }],
+    ['identity-resource-id', 'input-invalid', { identityResourceId: '/subscriptions/x' }],
+    ['key-vault-resource-id', 'input-invalid', { keyVaultResourceId: `${group}/Microsoft.KeyVault/vaults/a_b` }],
+    ['key-vault-resource-id', 'input-invalid', { keyVaultResourceId: `${group}/Microsoft.KeyVault/managedHSMs/hsm` }],
+    ['key-size', 'input-invalid', { keySize: '1024' }],
+    ['key-name', 'input-invalid', { keyName: 'a/b' }],
+    ['key-rotation-interval', 'input-invalid', { keyRotationInterval: '6d' }],
+    ['key-rotation-interval', 'input-invalid', { keyRotationInterval: '36h' }],
+    ['location', 'input-invalid', { location: 'west/europe' }],
+    ['cluster-name', 'input-invalid', { clusterName: 'prod' }],
+    ['resource-group', 'input-invalid', { resourceGroup: 'rg' }],
+    ['kubeconfig', 'input-invalid', { kubeconfig: '{}' }],
+    ['key-id', 'input-invalid', { keyId: 'https://kv.vault.azure.net/keys/etcd/1' }]
+  ])('refuses %s: %s', (name, code, more) => {
+    expect(problem({ ...asked, ...more })).toEqual({ code, message: expect.stringContaining(`The input ${name} `) })
+  })
+
+  test.each(['keyName', 'keySize', 'keyRotationInterval', 'identityResourceId', 'location'])(
+    '%s is for prepare alone',
+    (name) => {
+      const value = name === 'identityResourceId' ? asked.identityResourceId : '3072'
+      expect(problem({ [name]: value }).message).toMatch(/It belongs to .*`prepare`/)
+    }
+  )
+})

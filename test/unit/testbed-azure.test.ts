@@ -17,6 +17,7 @@ import type { Vault } from '../../testbed/azure/vaults.ts'
 import { createCertificateAuthority } from '../../testbed/certificate-authority.ts'
 import type { ControlPlane, EncryptionConfiguration, StoredSecret } from '../../testbed/contract.ts'
 import { startGitHubIssuer, type GitHubIssuer } from '../../testbed/github/oidc-issuer.ts'
+import { eventually } from '../conformance/eventually.ts'
 import { startNetwork, type WireHandler } from '../../testbed/network.ts'
 
 const API = '2025-10-01'
@@ -394,7 +395,9 @@ describe('Azure Resource Manager', () => {
     expect(made.body).toMatchObject({
       properties: { provisioningState: 'RegisteringDns', enableRbacAuthorization: true }
     })
-    expect((await arm('GET', vault)).body).toMatchObject({ properties: { provisioningState: 'Succeeded' } })
+    await eventually(
+      async () => textAt((await arm('GET', vault)).body, 'properties', 'provisioningState') === 'Succeeded'
+    )
     const unprotected = { properties: { enablePurgeProtection: false } }
     expect((await arm('PATCH', vault, unprotected)).status).toBe(400)
     expect((await arm('PATCH', vault, { properties: { publicNetworkAccess: 'Disabled' } })).body).toMatchObject({
@@ -408,6 +411,47 @@ describe('Azure Resource Manager', () => {
       properties: { tenantId: azure.tenantId }
     })
     expect(older.body).toMatchObject({ properties: { enableRbacAuthorization: false } })
+  })
+
+  test('makes keys with a rotation policy for who may read them, and none while a deleted one has the name', async () => {
+    const { azure, arm } = await startBed()
+    const { application, permissions, subscriptionId } = azure
+    const vault = azure.addVault()
+    const key = `${vault.id}/keys/etcd`
+    const rotate = { trigger: { timeAfterCreate: 'P90D' }, action: { type: 'rotate' } }
+    const properties = { kty: 'RSA', keySize: 2048, keyOps: ['encrypt'], rotationPolicy: { lifetimeActions: [rotate] } }
+    permissions.grant(application.objectId, 'Key Vault Contributor', `/subscriptions/${subscriptionId}`)
+    expect(errorOf((await arm('PUT', key, { properties })).body)).toBe('ForbiddenByRbac')
+    permissions.grant(application.objectId, 'Key Vault Reader', vault.id)
+    const made = (await arm('PUT', key, { properties })).body
+    expect(made).toMatchObject({ properties })
+    expect((await arm('PUT', key, { properties: { ...properties, keySize: 4096 } })).body).toEqual(made)
+    expect((await arm('GET', key)).body).toEqual(made)
+    const state = vault.keys.get('etcd')
+    expect(state?.rotationPolicy).toMatchObject({ lifetimeActions: [{ action: { type: 'Rotate' } }] })
+    if (state !== undefined) state.deleted = 1
+    expect((await arm('GET', key)).status).toBe(404)
+    expect(await arm('PUT', key, { properties })).toMatchObject({ status: 409, body: { error: { code: 'Conflict' } } })
+  })
+
+  test('adds to access policies without touching others, and keeps the names of deleted vaults', async () => {
+    const { azure, arm } = await startBed()
+    const { application, permissions, subscriptionId, location } = azure
+    permissions.grant(application.objectId, 'Owner', `/subscriptions/${subscriptionId}`)
+    const vault = azure.addVault({ name: 'kv-policies', rbac: false })
+    const policy = (objectId: string, ...keys: string[]): JsonObject => ({ objectId, permissions: { keys } })
+    const add = (accessPolicies: readonly JsonObject[]): ReturnType<typeof arm> =>
+      arm('PUT', `${vault.id}/accessPolicies/add`, { properties: { accessPolicies } })
+    await add([policy('a', 'get'), policy('b', 'list')])
+    await add([policy('a', 'get', 'encrypt')])
+    expect(vault.properties['accessPolicies']).toEqual([policy('a', 'get', 'encrypt'), policy('b', 'list')])
+
+    const deleted = `/subscriptions/${subscriptionId}/providers/Microsoft.KeyVault/locations/${location}/deletedVaults/KV-policies`
+    expect((await arm('GET', deleted)).status).toBe(404)
+    azure.removeVault(vault)
+    expect((await arm('GET', deleted)).body).toMatchObject({ properties: { vaultId: vault.id, location } })
+    expect((await arm('GET', vault.id)).status).toBe(404)
+    expect(errorOf((await arm('PUT', vault.id, { location, properties: {} })).body)).toBe('ConflictError')
   })
 })
 

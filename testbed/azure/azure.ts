@@ -21,7 +21,7 @@ import { createTraffic, type Traffic } from './traffic.ts'
 import { createVaults, type Vault } from './vaults.ts'
 
 /** How long AKS takes: what was measured, in milliseconds. */
-const REAL_DURATIONS = { update: 120_000, upgrade: 300_000 }
+const REAL_DURATIONS = { update: 120_000, upgrade: 300_000, vaultRegistration: 10_000 }
 
 export interface AzureOptions {
   readonly network: Pick<Network, 'serve'>
@@ -88,14 +88,19 @@ export interface Azure extends Pick<Traffic, 'requests' | 'writes' | 'disturb'> 
   readonly permissions: Permissions
   readonly clusters: readonly ManagedCluster[]
   readonly vaults: readonly Vault[]
+  readonly identities: readonly Identity[]
   addSubscription(tenantId?: string): string
   addResourceGroup(name: string, subscriptionId?: string): void
   addIdentity(name?: string): Identity
   addVault(options?: VaultOptions): Vault
+  /** Deletes a vault, so that it can be recovered: its name stays taken. */
+  removeVault(vault: Vault): void
   addCluster(options?: ClusterOptions): ManagedCluster
   removeCluster(cluster: ManagedCluster): void
   /** Gives the application the least that its work on a cluster takes; without a vault, what the cluster itself takes. */
   permitOperator(cluster: ManagedCluster, vault?: Vault): void
+  /** Gives the application what it takes to prepare key, vault, identity and permissions in a resource group. */
+  permitPreparer(resourceGroup?: string): void
   /** Gives the identity of a cluster's control plane what KMS takes on a vault. */
   permitKms(cluster: ManagedCluster, vault: Vault): void
   /** ARM id of the identity of a cluster's control plane. */
@@ -114,7 +119,7 @@ export async function startAzure(options: AzureOptions): Promise<Azure> {
   const permissions = createRoleAssignments({
     principal: (objectId) => [...entra.applications, ...identities.all].some((one) => one.objectId === objectId)
   })
-  const vaults = createVaults({ cloud, permissions })
+  const vaults = createVaults({ cloud, permissions, registration: REAL_DURATIONS.vaultRegistration * timeScale })
   const operations = createOperations(cloud)
   const clusters = createManagedClusters({
     cloud,
@@ -183,6 +188,7 @@ export async function startAzure(options: AzureOptions): Promise<Azure> {
       return clusters.all
     },
     vaults: vaults.all,
+    identities: identities.all,
     requests: traffic.requests,
     get writes() {
       return traffic.writes
@@ -200,6 +206,7 @@ export async function startAzure(options: AzureOptions): Promise<Azure> {
       identities.add(idOf('Microsoft.ManagedIdentity/userAssignedIdentities', name), location, tenantId),
     addVault: ({ name = `kv-${short()}`, resourceGroup: group, rbac = true, properties = {} } = {}) =>
       vaults.add({ id: idOf('Microsoft.KeyVault/vaults', name, group), location, tenantId, rbac, properties }),
+    removeVault: (vault) => vaults.remove(vault),
     addCluster(clusterOptions = {}) {
       const { name = `aks-${short()}`, identity = azure.addIdentity(), kms, edit } = clusterOptions
       const body = defaultClusterBody({
@@ -230,6 +237,13 @@ export async function startAzure(options: AzureOptions): Promise<Azure> {
       permissions.grant(objectId, 'Reader', vault.id)
       if (hasAccessPolicies(vault)) admit(vault, application, ['get', 'list', 'create', 'rotate', 'getrotationpolicy'])
       else permissions.grant(objectId, 'Key Vault Crypto Officer', vault.id)
+    },
+    permitPreparer(group = resourceGroup) {
+      const scope = `/subscriptions/${subscriptionId}/resourceGroups/${group}`
+      permissions.grant(application.objectId, 'Key Vault Contributor', scope)
+      permissions.grant(application.objectId, 'Key Vault Reader', scope)
+      permissions.grant(application.objectId, 'Managed Identity Contributor', scope)
+      permissions.grant(application.objectId, 'Role Based Access Control Administrator', scope)
     },
     permitKms(cluster, vault) {
       const identity = identityOf(cluster)

@@ -1,7 +1,7 @@
 import { attributes } from './key-vault-data.ts'
-import { armFault, isUnder, resourceNotFound, type ArmCall, type ArmRoute } from './resource-manager.ts'
+import { armFault, isUnder, resourceNotFound, sameId, type ArmCall, type ArmRoute } from './resource-manager.ts'
 import { createKeyVersion } from './key-versions.ts'
-import { listAt, objectAt, textAt, type JsonObject } from './json.ts'
+import { listAt, objectAt, replaceAt, textAt, type JsonObject } from './json.ts'
 import type { KeyType, KeyVersionState } from './key-versions.ts'
 import type { Permissions } from './role-assignments.ts'
 import type { WireAnswer } from '../network.ts'
@@ -29,20 +29,26 @@ export function keyVaultRoutes(options: {
       return vault === undefined ? resourceNotFound(TYPE, name, group) : handle(vault, call)
     }
 
+  /** What Key Vault says of a caller whose roles it does not know; undefined where the caller may read the key. */
+  const refuseReader = (vault: Vault, { caller, parameters }: ArmCall): WireAnswer | undefined => {
+    const { key = '' } = parameters
+    const rbac = vault.properties['enableRbacAuthorization'] === true
+    const dataAction = 'Microsoft.KeyVault/vaults/keys/read'
+    if (!rbac || permissions.allowsData(caller.objectId, dataAction, `${vault.id}/keys/${key}`)) return undefined
+    return armFault(
+      400,
+      'ForbiddenByRbac',
+      `Caller is not authorized to perform action on resource.\r\nCaller: appid=${caller.applicationId};oid=${caller.objectId}\r\nAction: '${dataAction}'\r\nResource: '${vault.id.toLowerCase()}/keys/${key}'`
+    )
+  }
+
   const withKeys = (
     handle: (vault: Vault, versions: readonly KeyVersionState[], call: ArmCall) => WireAnswer
   ): ArmRoute['handle'] =>
     withVault((vault, call) => {
       const { key = '' } = call.parameters
-      const rbac = vault.properties['enableRbacAuthorization'] === true
-      const dataAction = 'Microsoft.KeyVault/vaults/keys/read'
-      if (rbac && !permissions.allowsData(call.caller.objectId, dataAction, `${vault.id}/keys/${key}`)) {
-        return armFault(
-          400,
-          'ForbiddenByRbac',
-          `Caller is not authorized to perform action on resource.\r\nCaller: appid=${call.caller.applicationId};oid=${call.caller.objectId}\r\nAction: '${dataAction}'\r\nResource: '${vault.id.toLowerCase()}/keys/${key}'`
-        )
-      }
+      const refusal = refuseReader(vault, call)
+      if (refusal !== undefined) return refusal
       const living = vault.keys.get(key.toLowerCase())
       if (living === undefined || living.deleted !== undefined || living.versions.length === 0) {
         return armFault(404, 'KeyNotFound', `A key with (name/id) ${key} was not found in this key vault.`)
@@ -50,8 +56,19 @@ export function keyVaultRoutes(options: {
       return handle(vault, living.versions, call)
     })
 
-  const createKey = withVault(async (vault, { parameters, body }) => {
+  const createKey = withVault(async (vault, call) => {
+    const { parameters, body } = call
     const { key = '' } = parameters
+    // It looks whether the key is there first.
+    const refusal = refuseReader(vault, call)
+    if (refusal !== undefined) return refusal
+    if (vault.keys.get(key.toLowerCase())?.deleted !== undefined) {
+      return armFault(
+        409,
+        'Conflict',
+        `Key ${key} is currently in a deleted but recoverable state, and its name cannot be reused; in this state, the key can only be recovered or purged.`
+      )
+    }
     const existing = vault.versions(key).at(-1)
     // The control plane makes a key that is not there yet, and never a further version.
     if (existing !== undefined) return { status: 200, body: showKey(vault, key, existing) }
@@ -66,7 +83,9 @@ export function keyVaultRoutes(options: {
       ...(typeof exp === 'number' ? { expires: exp } : {}),
       ...(typeof nbf === 'number' ? { notBefore: nbf } : {})
     })
-    vault.keys.set(key.toLowerCase(), { name: key, versions: [made], rotationPolicy: undefined, deleted: undefined })
+    const policy = objectAt(properties, 'rotationPolicy')
+    const rotationPolicy = policy['lifetimeActions'] === undefined ? undefined : withActions(policy, capitalized)
+    vault.keys.set(key.toLowerCase(), { name: key, versions: [made], rotationPolicy, deleted: undefined })
     return { status: 200, body: showKey(vault, key, made) }
   })
 
@@ -81,7 +100,18 @@ export function keyVaultRoutes(options: {
     const properties = objectAt(body, 'properties')
     const existing = vaults.byId(resourceId)
     if (existing === undefined && vaults.byName(name) !== undefined) {
-      return armFault(409, 'VaultAlreadyExists', `The vault name '${name}' is already in use.`)
+      return armFault(
+        409,
+        'VaultAlreadyExists',
+        `The vault name '${name}' is already in use. Vault names are globaly unique so it is possible that the name is already taken. If you are sure that the vault name was not taken then it is possible that a vault with the same name was recently deleted but not purged after being placed in a recoverable state. If the vault is in a recoverable state then the vault will need to be purged before reusing the name. For more information on soft delete and purging a vault follow this link https://go.microsoft.com/fwlink/?linkid=2147740.`
+      )
+    }
+    if (vaults.deleted.some((deleted) => sameId(deleted.name, name))) {
+      return armFault(
+        409,
+        'ConflictError',
+        'A vault with the same name already exists in deleted state. You need to either recover or purge existing key vault. Follow this link https://go.microsoft.com/fwlink/?linkid=2149745 for more information on soft delete.'
+      )
     }
     if (existing?.properties['enablePurgeProtection'] === true && properties['enablePurgeProtection'] === false) {
       return purgeProtectionStays()
@@ -107,14 +137,43 @@ export function keyVaultRoutes(options: {
       tenantId: textAt(properties, 'tenantId') || caller.tenantId,
       tags,
       rbac: typeof enableRbacAuthorization === 'boolean' ? enableRbacAuthorization : apiVersion >= RBAC_BY_DEFAULT,
-      properties
+      properties,
+      createdAt: Date.now()
     })
-    const shown = showVault(made)
+    return { status: 200, body: showVault(made) }
+  }
+
+  /** Adds to what is there: no policy of anybody else is touched. */
+  const addPolicies = withVault((vault, { body }) => {
+    const policies = [...listAt(vault.properties, 'accessPolicies')]
+    for (const added of listAt(objectAt(body, 'properties'), 'accessPolicies')) {
+      const index = policies.findIndex((policy) => textAt(policy, 'objectId') === textAt(added, 'objectId'))
+      const keys = [...listAt(policies[index], 'permissions', 'keys'), ...listAt(added, 'permissions', 'keys')]
+      const permissions = { ...objectAt(policies[index], 'permissions'), keys: [...new Set(keys)] }
+      policies.splice(index < 0 ? policies.length : index, 1, { ...objectAt(added), permissions })
+    }
+    vault.setProperties({ accessPolicies: policies })
+    return { status: 200, body: { id: `${vault.id}/accessPolicies/`, properties: { accessPolicies: policies } } }
+  })
+
+  const showDeleted: ArmRoute['handle'] = ({ parameters }) => {
+    const { subscription = '', location = '', vault: name = '' } = parameters
+    const found = vaults.deleted.find(
+      (vault) =>
+        sameId(vault.name, name) &&
+        sameId(vault.location, location) &&
+        isUnder(vault.id, `/subscriptions/${subscription}`)
+    )
+    if (found === undefined) {
+      return armFault(404, 'DeletedVaultNotFound', `The specified deleted vault '${name}' does not exist.`)
+    }
     return {
       status: 200,
       body: {
-        ...shown,
-        properties: { ...objectAt(shown, 'properties'), vaultUri: made.url, provisioningState: 'RegisteringDns' }
+        id: `/subscriptions/${subscription}/providers/Microsoft.KeyVault/locations/${location}/deletedVaults/${name}`,
+        name: found.name,
+        type: 'Microsoft.KeyVault/deletedVaults',
+        properties: { vaultId: found.id, location: found.location, tags: found.tags }
       }
     }
   }
@@ -149,6 +208,18 @@ export function keyVaultRoutes(options: {
   const readVersions = 'Microsoft.KeyVault/vaults/keys/versions/read'
   return [
     { method: 'GET', path: '/subscriptions/{subscription}/resources', handle: list },
+    {
+      method: 'GET',
+      path: '/subscriptions/{subscription}/providers/Microsoft.KeyVault/locations/{location}/deletedVaults/{vault}',
+      action: 'Microsoft.KeyVault/locations/deletedVaults/read',
+      handle: showDeleted
+    },
+    {
+      method: 'PUT',
+      path: `${PATH}/{vault}/accessPolicies/add`,
+      action: 'Microsoft.KeyVault/vaults/accessPolicies/write',
+      handle: addPolicies
+    },
     {
       method: 'GET',
       path: `${PATH}/{vault}`,
@@ -199,8 +270,10 @@ export function keyVaultRoutes(options: {
   ]
 }
 
-function showVault({ id, name, location, tags, properties }: Vault): JsonObject {
-  return { id, name, type: TYPE, location, tags, properties }
+function showVault({ id, name, location, tags, url, properties, createdAt, registeredAt }: Vault): JsonObject {
+  const registering = Date.now() < registeredAt ? { vaultUri: url, provisioningState: 'RegisteringDns' } : {}
+  const systemData = { createdAt: new Date(createdAt).toISOString() }
+  return { id, name, type: TYPE, location, tags, systemData, properties: { ...properties, ...registering } }
 }
 
 function showKey(vault: Vault, name: string, version: KeyVersionState): JsonObject {
@@ -234,10 +307,28 @@ function keyBody(vault: Vault, name: string, version: KeyVersionState, type: str
       kty: version.type,
       keyOps: version.operations,
       ...(version.size === undefined ? { curveName: 'P-256' } : { keySize: version.size }),
+      ...rotationPolicyOf(vault, name),
       keyUri: `${vault.url}/keys/${name}`,
       keyUriWithVersion: version.id
     }
   }
+}
+
+function rotationPolicyOf(vault: Vault, name: string): JsonObject {
+  const policy = vault.keys.get(name.toLowerCase())?.rotationPolicy
+  return policy === undefined ? {} : { rotationPolicy: withActions(policy, (type) => type.toLowerCase()) }
+}
+
+/** `rotate` here is `Rotate` in Key Vault's own API. */
+function withActions(policy: JsonObject, spell: (type: string) => string): JsonObject {
+  const lifetimeActions = listAt(policy, 'lifetimeActions').map((action) =>
+    replaceAt(objectAt(action), ['action', 'type'], spell(textAt(action, 'action', 'type')))
+  )
+  return { ...policy, lifetimeActions }
+}
+
+function capitalized(type: string): string {
+  return `${type.slice(0, 1).toUpperCase()}${type.slice(1).toLowerCase()}`
 }
 
 function purgeProtectionStays(): WireAnswer {

@@ -24,6 +24,14 @@ const definitions = {
     name: 'User Access Administrator',
     actions: ['*/read', 'Microsoft.Authorization/*']
   },
+  'f58310d9-a9f6-439a-9e8d-f62e7b41a168': {
+    name: 'Role Based Access Control Administrator',
+    actions: [
+      'Microsoft.Authorization/roleAssignments/write',
+      'Microsoft.Authorization/roleAssignments/delete',
+      '*/read'
+    ]
+  },
   'f1a07417-d97a-45cb-824c-7a7467783830': {
     name: 'Managed Identity Operator',
     actions: [
@@ -133,6 +141,9 @@ export function roleId(name: RoleName): string {
   for (const [id, definition] of roles) if (definition.name === name) return id
   throw new Error(`The bed knows no role "${name}".`)
 }
+
+/** How long Azure may take to make a role assignment known everywhere, in milliseconds. */
+const REAL_PROPAGATION = 600_000
 
 interface RoleAssignment {
   readonly name: string
@@ -303,7 +314,8 @@ export function createRoleAssignments(knows: { principal(objectId: string): bool
   }
 }
 
-function show({ name, principalId, roleId: id, scope }: RoleAssignment): JsonObject {
+/** Time is compressed in the bed: by the time that an assignment is known, it is shown to be as old as Azure's are by then. */
+function show({ name, principalId, roleId: id, scope, effective }: RoleAssignment): JsonObject {
   const subscription = /^\/subscriptions\/[^/]+/i.exec(scope)?.[0] ?? ''
   return {
     properties: {
@@ -311,6 +323,7 @@ function show({ name, principalId, roleId: id, scope }: RoleAssignment): JsonObj
       principalId,
       principalType: 'ServicePrincipal',
       scope,
+      createdOn: new Date(effective - REAL_PROPAGATION).toISOString(),
       condition: null,
       conditionVersion: null,
       delegatedManagedIdentityResourceId: null

@@ -30,6 +30,10 @@ export interface Vault {
   /** `https://<name>.<suffix>`, without a slash at the end. */
   readonly url: string
   tags: JsonObject
+  /** Milliseconds since the epoch. A test may make it older. */
+  createdAt: number
+  /** Milliseconds since the epoch: until then the vault is still being made. */
+  readonly registeredAt: number
   /** `properties` of the ARM resource. */
   properties: JsonObject
   readonly keys: Map<string, KeyState>
@@ -48,6 +52,8 @@ export interface NewVault {
   /** Azure RBAC rather than access policies; on unless told. */
   readonly rbac?: boolean
   readonly properties?: JsonObject
+  /** Milliseconds since the epoch; long ago unless told. */
+  readonly createdAt?: number
 }
 
 /** From where a request reaches a vault: the internet, or an approved private endpoint of a cluster. */
@@ -73,6 +79,9 @@ export type KeyPermission = keyof typeof permissionsFor
 export interface Vaults {
   readonly all: readonly Vault[]
   add(options: NewVault): Vault
+  /** Deletes a vault, so that it can be recovered: its name stays taken. */
+  remove(vault: Vault): void
+  readonly deleted: readonly Vault[]
   byName(name: string): Vault | undefined
   byId(id: string): Vault | undefined
   /** The vault that a host name belongs to. */
@@ -84,9 +93,18 @@ export interface Vaults {
   decrypt(keyId: string, algorithm: string, ciphertext: Uint8Array, caller: Principal, origin: Origin): Uint8Array
 }
 
-export function createVaults(options: { readonly cloud: BedCloud; readonly permissions: Permissions }): Vaults {
+/** In milliseconds. */
+const LONG_AGO = 100 * 86_400_000
+
+export function createVaults(options: {
+  readonly cloud: BedCloud
+  readonly permissions: Permissions
+  /** Milliseconds that a new vault takes until its name leads somewhere. */
+  readonly registration: number
+}): Vaults {
   const { cloud, permissions } = options
   const all: Vault[] = []
+  const deleted: Vault[] = []
   const byName = (name: string): Vault | undefined => all.find((vault) => sameId(vault.name, name))
 
   const authorize: Vaults['authorize'] = (vault, permission, resource, caller, origin) => {
@@ -135,7 +153,12 @@ export function createVaults(options: { readonly cloud: BedCloud; readonly permi
 
   const vaults: Vaults = {
     all,
-    add({ id, location, tenantId, tags = {}, rbac = true, properties = {} }) {
+    deleted,
+    remove(vault) {
+      all.splice(all.indexOf(vault), 1)
+      deleted.push(vault)
+    },
+    add({ id, location, tenantId, tags = {}, rbac = true, properties = {}, createdAt = Date.now() - LONG_AGO }) {
       const name = id.split('/').at(-1) ?? ''
       const url = `https://${name.toLowerCase()}.${cloud.vaultSuffix}`
       const keys = new Map<string, KeyState>()
@@ -145,6 +168,8 @@ export function createVaults(options: { readonly cloud: BedCloud; readonly permi
         location,
         url,
         tags,
+        createdAt,
+        registeredAt: createdAt + options.registration,
         properties: {
           sku: { family: 'A', name: 'standard' },
           tenantId,

@@ -3,7 +3,7 @@ import { sameKmsProfile } from '../../model/kms-profile.ts'
 import type { ProofReport, RunReport } from '../../model/report.ts'
 import { alert, bold, code } from '../markdown.ts'
 import { problemsOf } from '../problems.ts'
-import { clusterNames, formatNumber, plural } from '../text.ts'
+import { clusterNames, formatNumber, isVault, plural } from '../text.ts'
 import { problemBlocks } from './findings.ts'
 import { unadvisedKeys } from './keys.ts'
 import { blocks, keyCode, type Section } from './section.ts'
@@ -37,6 +37,7 @@ function stateOf(report: RunReport): string {
 }
 
 function changeOf(report: RunReport): string {
+  if (isVault(report.cluster)) return madeBy(report)
   const { changed, proved, proofs } = report
   const last = proofs.findLast(({ when }) => !changed || when !== 'before-change')
   const unproved = `${bold(unprovedSecrets(last))} under the present profile, and may still be ${whereTheyMayBe(report)}`
@@ -49,6 +50,11 @@ function changeOf(report: RunReport): string {
   }
   if (proved) return 'the cluster was changed, and every Secret is proved under the present profile.'
   return `the cluster was changed, but ${unproved}`
+}
+
+function madeBy({ resources }: RunReport): string {
+  const made = resources.filter(({ state }) => state === 'made').map(({ name }) => code(name))
+  return made.length === 0 ? 'this run made nothing.' : `this run made ${made.join(', ')}. All of it stays.`
 }
 
 function unprovedSecrets(last: ProofReport | undefined): string {
@@ -79,7 +85,8 @@ function howToGoOn({ operation, cluster, steps }: RunReport): string {
   const { name, resourceGroup } = clusterNames(cluster)
   const inputs = [`operation: ${operation}`]
   // Where Azure knows no cluster, its kubeconfig led to it.
-  if (resourceGroup === undefined) inputs.push('kubeconfig')
+  if (isVault(cluster)) inputs.push(`key-vault-resource-id: ${cluster}`)
+  else if (resourceGroup === undefined) inputs.push('kubeconfig')
   else inputs.push(`cluster-name: ${name}`, `resource-group: ${resourceGroup}`)
   return `${bold('To go on,')} run it again with the same inputs (${inputs.map(code).join(', ')})${
     steps.length > 0 ? ': it goes on where this run stopped.' : '.'

@@ -1,7 +1,7 @@
 import { CATALOG } from '../../errors.ts'
 import type { RunReport, RunResult } from '../../model/report.ts'
 import { bold, code, link, prose } from '../markdown.ts'
-import { clip, clusterNames, formatDuration, formatTime, plural } from '../text.ts'
+import { clip, clusterNames, formatDuration, formatTime, isVault, plural } from '../text.ts'
 import type { Section } from './section.ts'
 
 const VERDICT: Readonly<Record<RunResult, string>> = {
@@ -18,7 +18,7 @@ export const verdict: Section = (report, { limits }) => {
   const icon = report.result === 'planned' && report.plan?.refused === true ? VERDICT.refused : VERDICT[report.result]
   const facts = [
     code(report.operation) + (report.dryRun ? ' (dry run)' : ''),
-    name === '' ? '' : `cluster ${bold(code(name))}`,
+    name === '' ? '' : `${isVault(report.cluster) ? 'vault' : 'cluster'} ${bold(code(name))}`,
     resourceGroup === undefined ? '' : `resource group ${code(resourceGroup)}`,
     report.result,
     formatTime(report.startedAt),
