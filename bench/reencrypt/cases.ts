@@ -27,12 +27,12 @@ const plan = (
 
 export const WHOLE_TABLE: readonly Plan[] = [
   plan(1_000, [0], 3, { bundle: true }),
-  plan(5_000, [0, 20, 80], 2),
-  plan(10_000, [0, 20], 2),
-  plan(25_000, [0], 1),
+  plan(5_000, [0, 20, 80], 3),
+  plan(10_000, [0, 20], 3),
+  plan(25_000, [0], 2),
   plan(100_000, [0], 1, { bundle: true }),
-  plan(2_000, [0], 1, { bytes: 200 * KB }),
-  plan(10_000, [0], 1, { namespaces: 5_000 })
+  plan(2_000, [0], 2, { bytes: 200 * KB }),
+  plan(10_000, [0], 2, { namespaces: 5_000 })
 ]
 
 export function singleCase(
