@@ -8,6 +8,7 @@ import { singleCase, WHOLE_TABLE, type Plan } from './reencrypt/cases.ts'
 import { drawChart } from './reencrypt/chart.ts'
 import { startBenchCluster } from './reencrypt/cluster.ts'
 import { describeMachine } from './reencrypt/machine.ts'
+import { mergeResults } from './reencrypt/merge.ts'
 import type { CaseResult } from './reencrypt/measurement.ts'
 import { performancePage } from './reencrypt/performance-page.ts'
 import { collectGarbageAsUsual } from './reencrypt/programs.ts'
@@ -18,10 +19,11 @@ import { targetsTable } from './reencrypt/targets.ts'
 import { tableAsText } from './table.ts'
 
 const USAGE = `npm run bench -- reencrypt [--secrets N] [--size BYTES] [--namespaces N] [--rtt MS] [--api-servers N]
-                           [--kubectl-limit MINUTES] [--json FILE] [--from FILE]
+                           [--bundle] [--kubectl-limit MINUTES] [--json FILE] [--from FILE [--from FILE ...]]
 
 Without --secrets, --size, --namespaces and --rtt it measures the whole table, and writes docs/performance.md and .svg;
-with --from it writes them from what --json has written before.
+with --from it writes them from what --json has written before, where a later file takes the place of the cases that it has too.
+--bundle measures one whole rotation by the built action as well.
 --kubectl-limit (3) is for both forms of kubectl in one case together: what would take longer is measured on a sample.`
 
 const DOCS = new URL('../docs/', import.meta.url)
@@ -29,8 +31,9 @@ const DOCS = new URL('../docs/', import.meta.url)
 /** Re-encryption of all Secrets by this action, by kubectl, and at the API server's ceiling. */
 export async function reencryptBench(args: string[]): Promise<void> {
   const options = optionsOf(args)
-  if (options.from !== undefined) {
-    await writeDocs(JSON.parse(await readFile(options.from, 'utf8')) as BenchResult)
+  const [first, ...later] = await Promise.all(options.from.map(readResult))
+  if (first !== undefined) {
+    await writeDocs(mergeResults(first, ...later))
     return
   }
   const programs = await collectGarbageAsUsual()
@@ -54,7 +57,8 @@ interface Options {
   readonly apiServers: number
   readonly kubectlLimitMinutes: number
   readonly json: string | undefined
-  readonly from: string | undefined
+  /** Files of earlier results. */
+  readonly from: readonly string[]
 }
 
 function optionsOf(args: string[]): Options {
@@ -68,7 +72,8 @@ function optionsOf(args: string[]): Options {
       'api-servers': { type: 'string', default: '1' },
       'kubectl-limit': { type: 'string', default: '3' },
       json: { type: 'string' },
-      from: { type: 'string' }
+      bundle: { type: 'boolean', default: false },
+      from: { type: 'string', multiple: true, default: [] }
     }
   })
   const { secrets, size, namespaces, rtt } = values
@@ -76,15 +81,26 @@ function optionsOf(args: string[]): Options {
   const bytes = size === undefined ? {} : { bytes: numberOf(size, 1) }
   const spread = namespaces === undefined ? {} : { namespaces: numberOf(namespaces, 1) }
   return {
-    command: ['npm run bench -- reencrypt', ...args].join(' '),
+    // Where the figures are put is not what makes them.
+    command: ['npm run bench -- reencrypt', ...args].join(' ').replace(/ --json \S+/, ''),
     plans: whole
       ? WHOLE_TABLE
-      : [singleCase(numberOf(secrets ?? '1000', 1), numberOf(rtt ?? '0', 0), { ...bytes, ...spread })],
+      : [
+          singleCase(numberOf(secrets ?? '1000', 1), numberOf(rtt ?? '0', 0), {
+            ...bytes,
+            ...spread,
+            bundle: values.bundle
+          })
+        ],
     apiServers: numberOf(values['api-servers'], 1),
     kubectlLimitMinutes: numberOf(values['kubectl-limit'], 0),
     json: values.json,
     from: values.from
   }
+}
+
+async function readResult(file: string): Promise<BenchResult> {
+  return JSON.parse(await readFile(file, 'utf8')) as BenchResult
 }
 
 function numberOf(text: string, least: number): number {

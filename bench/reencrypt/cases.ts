@@ -38,7 +38,7 @@ export const WHOLE_TABLE: readonly Plan[] = [
 export function singleCase(
   secrets: number,
   rttMs: number,
-  more: { readonly bytes?: number; readonly namespaces?: number }
+  more: { readonly bytes?: number; readonly namespaces?: number; readonly bundle?: boolean }
 ): Plan {
   return plan(secrets, [rttMs], 3, more)
 }

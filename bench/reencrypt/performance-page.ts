@@ -75,10 +75,17 @@ ${result.command}
 
 Measured on ${result.startedAt.slice(0, 10)} in ${String(Math.round(result.seconds / 60))} minutes, on a machine with
 ${String(machine.cores)} cores (${machine.cpu}) and ${(machine.memoryBytes / 2 ** 30).toFixed(0)} GiB of memory, ${machine.kernel}, Node ${machine.node}, Kubernetes
-${machine.kubernetes}, etcd ${machine.etcd}. etcd did not wait for its disk. The whole table takes some forty minutes;
+${machine.kubernetes}, etcd ${machine.etcd}. etcd did not wait for its disk.${againSentence(result)} The whole table takes some forty minutes;
 \`npm run bench -- reencrypt --secrets 2000 --rtt 20\` is one case of it.
 `
   return format(markdown, { ...(await resolveConfig(path)), filepath: path })
+}
+
+function againSentence({ again = [] }: BenchResult): string {
+  const runs = again.map(
+    ({ command, startedAt, cases }) => `${cases.join(' and ')} on ${startedAt.slice(0, 10)} by \`${command}\``
+  )
+  return runs.length === 0 ? '' : ` Measured again in a run of their own: ${runs.join('; ')}.`
 }
 
 function canarySentence({ canaries }: BenchResult): string {

@@ -15,4 +15,10 @@ export interface BenchResult {
   /** Of the whole table only. */
   readonly bundles: readonly BundleResult[]
   readonly canaries: CanaryResult | undefined
+  /** Later runs that measured some of the cases again, oldest first. */
+  readonly again?: readonly Repetition[]
+}
+
+export interface Repetition extends Pick<BenchResult, 'command' | 'startedAt'> {
+  readonly cases: readonly string[]
 }

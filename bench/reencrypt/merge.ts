@@ -1,0 +1,18 @@
+import type { BenchResult } from './result.ts'
+import { nameOf } from './tables.ts'
+
+/** The first result, in which later runs take the place of what they measured again. */
+export function mergeResults(first: BenchResult, ...later: readonly BenchResult[]): BenchResult {
+  return later.reduce((merged, { command, startedAt, cases, bundles }) => {
+    const names = cases.map(nameOf)
+    const counts = bundles.map(({ secrets }) => secrets)
+    return {
+      ...merged,
+      cases: merged.cases.map((one) => cases.find((other) => nameOf(other) === nameOf(one)) ?? one),
+      bundles: [...merged.bundles.filter(({ secrets }) => !counts.includes(secrets)), ...bundles].sort(
+        (a, b) => a.secrets - b.secrets
+      ),
+      again: [...(merged.again ?? []), { command, startedAt, cases: names }]
+    }
+  }, first)
+}
