@@ -64,6 +64,10 @@ export const CATALOG = {
     title: 'The subscription does not exist, or the identity has no role in it.',
     fix: 'Correct `subscription-id`, or give the identity a role on the cluster.'
   },
+  'resource-group-not-found': {
+    title: 'The resource group does not exist.',
+    fix: 'Correct the name or the id: `az group list -o table`; or make it: `az group create --name <name> --location <location>`.'
+  },
   'authorization-failed': {
     title: 'The identity lacks an Azure permission.',
     fix: 'Check the names first: Azure says the same of what does not exist. Then grant the action named in the message; docs/permissions.md lists the least set of roles.'
@@ -103,6 +107,14 @@ export const CATALOG = {
     title: 'The cluster gives out no administrator certificate, because local accounts are disabled.',
     fix: 'Turn on Microsoft Entra integration for the cluster, or pass `kubeconfig`.'
   },
+  'cluster-changing': {
+    title: 'The cluster is under an operation.',
+    fix: 'Look again when it has ended: what is shown now may not be in force yet.'
+  },
+  'kms-v1': {
+    title: 'The cluster runs KMS v1, which takes at most 2,000 Secrets and keeps it below Kubernetes 1.27.',
+    fix: 'Run `migrate-v2`.'
+  },
   'kms-data-encryption': {
     title: 'The cluster has the newer “KMS data encryption”, in which AKS itself rotates the key and re-encrypts.',
     fix: 'Nothing is to be done here, and it can’t be turned off. To make sure that every Secret is under the present key, use `re-encrypt`.'
@@ -117,10 +129,6 @@ export const CATALOG = {
   },
 
   // The vault
-  'resource-group-not-found': {
-    title: 'The resource group does not exist.',
-    fix: 'Make it: `az group create --name <name> --location <location>`; or correct the id that names it.'
-  },
   'vault-deleted': {
     title: 'The vault is deleted, and can still be recovered.',
     fix: 'Recover it: `az keyvault recover --name <vault>`; or name another one.'
@@ -204,12 +212,20 @@ export const CATALOG = {
     fix: 'Extend it: `az keyvault key set-attributes --id <key id> --expires <UTC time>`, or choose another version.'
   },
   'key-expires-soon': {
-    title: 'The key version expires in less than 7 days.',
+    title: 'The key version expires soon.',
     fix: 'Extend it: `az keyvault key set-attributes --id <key id> --expires <UTC time>`, or choose another version.'
   },
   'key-not-yet-valid': {
     title: 'The key version is not valid yet.',
     fix: 'Wait until then, or change its start: `az keyvault key set-attributes --id <key id> --not-before <UTC time>`.'
+  },
+  'newer-key-version': {
+    title: 'The key has newer versions than the one in use.',
+    fix: 'Run `rotate` to use the newest: AKS stays at the version that it pins.'
+  },
+  'rotation-overdue': {
+    title: 'The rotation has been due for more than a day.',
+    fix: 'Run `rotate`, and look at why the schedule did not: GitHub may have switched it off, or its runs are red.'
   },
   'key-permission-missing': {
     title: 'The cluster’s identity may not encrypt and decrypt with the key.',
@@ -240,8 +256,8 @@ export const CATALOG = {
     fix: 'Run the same operation again: it now rotates to the wanted version.'
   },
   'operation-unfinished': {
-    title: 'An earlier run of another operation on this cluster was interrupted.',
-    fix: 'Run that operation again: it goes on where it stopped.'
+    title: 'An operation on the cluster has begun and not ended.',
+    fix: 'If no run of it is under way now, run that operation again: it goes on where it stopped.'
   },
   'lock-held': {
     title: 'Another run is working on this cluster.',
@@ -258,6 +274,18 @@ export const CATALOG = {
   'record-forbidden': {
     title: 'The identity may not keep the record in this cluster.',
     fix: 'Grant get, create and update on configmaps in the record’s namespace, or name another by `record-namespace`. The run goes on without.'
+  },
+  'never-proved': {
+    title: 'No run of this action has proved the Secrets of the cluster.',
+    fix: 'Run `re-encrypt`, which proves them and writes the record. Until then keep every key version that the cluster has used.'
+  },
+  'record-out-of-date': {
+    title: 'The record in the cluster does not fit what the cluster has: somebody changed it otherwise.',
+    fix: 'Run `re-encrypt`, which proves the Secrets and renews the record. Until then keep every key version that the cluster has used.'
+  },
+  'previous-key-unknown': {
+    title: 'The key version that AKS holds as the previous one is not known.',
+    fix: 'Keep every key version that the cluster has used, until the next rotation by this action has ended green.'
   },
   'key-must-stay': {
     title: 'A key version that is no longer current must stay enabled and unexpired.',

@@ -19,6 +19,7 @@ import { reportToJson } from './report/json.ts'
 import { outputsOf } from './report/outputs.ts'
 import { fitSummary } from './report/summary.ts'
 import { parseBoolean, parseRequest, type Request } from './request.ts'
+import { reportStatus } from './status.ts'
 
 const EXIT_CODE: Readonly<Record<RunReport['result'], number>> = {
   done: 0,
@@ -53,7 +54,7 @@ async function readAndRun(): Promise<RunReport> {
     log,
     signal
   })
-  return await run(request, platform)
+  return await (request.operation === 'status' ? reportStatus(request, platform) : run(request, platform))
 }
 
 async function approvedPlan(operation: string, cluster: string, signal: AbortSignal): Promise<ApprovedPlan> {

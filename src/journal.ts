@@ -154,13 +154,11 @@ export class Journal {
     const [before, after] = [this.#before, this.#after]
     const proved = isProved(this.#memory, after)
     return {
-      schemaVersion: 1,
-      operation,
+      ...emptyReport(operation, this.#startedAt),
       dryRun,
       name: this.#request.desired?.name,
       cluster: this.#name,
       run: this.#platform.run,
-      startedAt: new Date(this.#startedAt).toISOString(),
       durationMs: this.#platform.now() - this.#startedAt,
       result,
       sentence,
@@ -243,17 +241,27 @@ function isoTime(time: number): string {
 /** The report of a run that never began, because its inputs can't be used. */
 export function rejectedReport(operation: string, { code, message, fix }: ActionError): RunReport {
   return {
+    ...emptyReport(operation, Date.now()),
+    result: 'refused',
+    sentence: message,
+    error: { code, message, fix }
+  }
+}
+
+/** A report without anything in it yet. `startedAt` is in milliseconds since the epoch. */
+export function emptyReport(operation: string, startedAt: number): RunReport {
+  return {
     schemaVersion: 1,
     operation,
     dryRun: false,
     name: undefined,
     cluster: '',
     run: undefined,
-    startedAt: new Date().toISOString(),
+    startedAt: new Date(startedAt).toISOString(),
     durationMs: 0,
-    result: 'refused',
-    sentence: message,
-    error: { code, message, fix },
+    result: 'failed',
+    sentence: '',
+    error: undefined,
     findings: [],
     before: undefined,
     after: undefined,
@@ -266,6 +274,8 @@ export function rejectedReport(operation: string, { code, message, fix }: Action
     steps: [],
     proofs: [],
     keys: [],
-    resources: []
+    resources: [],
+    clusters: undefined,
+    dueOnly: undefined
   }
 }

@@ -61,15 +61,15 @@ export async function observeVaults(
  */
 export function keyReaders(
   attached: readonly AttachedVault[],
-  { vaults, tenantId }: SeenVaults,
-  platform: Platform
+  { vaults, tenantId }: Pick<SeenVaults, 'vaults' | 'tenantId'>,
+  { vaults: resources, keyVault }: Pick<Platform, 'vaults' | 'keyVault'>
 ): (key: Pick<Key, 'vaultUrl'>) => KeyReader {
   return ({ vaultUrl }) => {
     const vault = attached.find(({ url }) => url.toLowerCase() === vaultUrl.toLowerCase())
     const seen = vaults.get(vaultUrl.toLowerCase())
     const id = vault?.id ?? (seen?.kind === 'readable' ? seen.vault.id : undefined)
     const isClosed = vault?.isPrivate === true || checkVaultTenant(seen, tenantId).length > 0
-    return isClosed && id !== undefined ? platform.vaults.keysOf(id) : platform.keyVault
+    return isClosed && id !== undefined ? resources.keysOf(id) : keyVault
   }
 }
 

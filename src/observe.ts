@@ -174,7 +174,7 @@ async function readRecord(
 }
 
 /** Where nothing answered at all, for no reason that is known better. */
-function whyUnreachable({ message, cause, fix }: ActionError, cluster: Cluster): Finding | undefined {
+export function whyUnreachable({ message, cause, fix }: ActionError, cluster: Cluster): Finding | undefined {
   if (!(cause instanceof TransportError) || fix !== CATALOG['api-server-unreachable'].fix) return undefined
   return explainUnreachable(cluster, message, { isKnown: cause.code !== 'ENOTFOUND' })
 }

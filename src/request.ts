@@ -130,6 +130,8 @@ export function parseRequest(inputs: RawInputs): Request {
     throw invalid('key-vault-resource-id', vaultResourceId, `that of the vault of key-id, ${key.vaultName}`)
   }
   if (operation === 'enable') required('key-id', inputs.keyId, '`enable` needs the key version to encrypt under.')
+  const dueOnly = parseBoolean('due-only', inputs.dueOnly)
+  if (dueOnly) required('max-key-age', inputs.maxKeyAge, 'Without it no rotation is ever due.')
   return {
     operation,
     dryRun: parseBoolean('dry-run', inputs.dryRun),
@@ -146,7 +148,7 @@ export function parseRequest(inputs: RawInputs): Request {
     preparation: operation === 'prepare' ? parsePreparation(inputs, cloud, networkAccess ?? 'Public') : undefined,
     identityResourceId: parseIdentityId(inputs.identityResourceId),
     clusterDefinition: undefined,
-    dueOnly: parseBoolean('due-only', inputs.dueOnly),
+    dueOnly,
     approval: parseApproval(inputs),
     timeout:
       parseWhole('timeout-minutes', inputs.timeoutMinutes || '120', 99_999, 'a whole number of minutes from 1') *
@@ -167,7 +169,7 @@ export function parseRequest(inputs: RawInputs): Request {
 /** Which operations take an input that is not for all of them. */
 const TAKEN_BY: Readonly<Record<string, readonly OperationName[]>> = {
   'key-id': ['enable', 'rotate', 'migrate-v2'],
-  'max-key-age': ['rotate'],
+  'max-key-age': ['rotate', 'status'],
   'retire-previous': ['rotate'],
   repair: ['rotate'],
   'key-name': ['prepare'],
@@ -176,7 +178,7 @@ const TAKEN_BY: Readonly<Record<string, readonly OperationName[]>> = {
   location: ['prepare'],
   'identity-resource-id': ['prepare'],
   'cluster-definition': [],
-  'due-only': [],
+  'due-only': ['status'],
   'desired-state': ['reconcile'],
   cluster: ['reconcile']
 }
@@ -206,7 +208,10 @@ function inWords(operations: readonly OperationName[]): string {
 
 type RequestedTarget = Pick<Request, 'cluster' | 'subscriptionId' | 'resourceGroup' | 'credential' | 'desired'>
 
-/** One cluster by name, by its entry in a desired state, or whatever cluster a kubeconfig leads to; or none. */
+/**
+ * One cluster by name, by its entry in a desired state, or whatever cluster a kubeconfig leads to; for `status` also all of a
+ * resource group or of the subscription; or none.
+ */
 function parseTarget(operation: OperationName, inputs: RawInputs, cloud: Cloud): RequestedTarget {
   if (operation === 'reconcile') return parseDesiredTarget(inputs, cloud)
   if (operation === 'prepare') return targetOfPreparation(inputs)
@@ -233,6 +238,17 @@ function parseTarget(operation: OperationName, inputs: RawInputs, cloud: Cloud):
     )
   }
   const subscriptionId = parseGuid('subscription-id', inputs.subscriptionId, 'AZURE_SUBSCRIPTION_ID')
+  if (operation === 'status' && inputs.clusterName === '') {
+    forbidden('kubeconfig', inputs.kubeconfig, 'It leads to one cluster: name that by `cluster-name`.')
+    const group = inputs.resourceGroup
+    return {
+      cluster: undefined,
+      subscriptionId,
+      resourceGroup: group === '' ? undefined : parseName('resource-group', group, RESOURCE_GROUP),
+      credential: parseCredential(inputs),
+      desired: undefined
+    }
+  }
   const resourceGroup = parseName('resource-group', inputs.resourceGroup, RESOURCE_GROUP)
   const name = parseName('cluster-name', inputs.clusterName, CLUSTER_NAME)
   return {

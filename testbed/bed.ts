@@ -25,7 +25,7 @@ export interface VaultKind {
 /** Seconds. */
 const FIRST_KEY_AGE = 100 * 86_400
 
-export interface BedOptions extends Pick<AzureOptions, 'cloud' | 'timeScale' | 'offeredVersions'> {
+export interface BedOptions extends Pick<AzureOptions, 'cloud' | 'timeScale' | 'offeredVersions' | 'clustersPerPage'> {
   /** KMS is on from the start, under the first version of the key. */
   readonly kms?: boolean
   readonly cluster?: Omit<ClusterOptions, 'kms'>
@@ -92,13 +92,14 @@ async function startBed<C extends ControlPlane>(
     const github = await startGitHubIssuer()
     closers.push(() => github.close())
     const githubApi = startGitHubApi(network)
-    const { cloud, timeScale, offeredVersions } = options
+    const { cloud, timeScale, offeredVersions, clustersPerPage } = options
     const azure = await startAzure({
       network,
       github,
       ...(cloud && { cloud }),
       ...(timeScale !== undefined && { timeScale }),
-      ...(offeredVersions && { offeredVersions })
+      ...(offeredVersions && { offeredVersions }),
+      ...(clustersPerPage !== undefined && { clustersPerPage })
     })
     closers.push(() => {
       azure.close()

@@ -110,6 +110,13 @@ function kmsFromBody(profile: JsonObject): KmsProfile {
   }
 }
 
+/** Whether a body by `DATA_ENCRYPTION_API_VERSION` has KMS data encryption. */
+export function showsDataEncryption(body: unknown): boolean {
+  const { securityProfile } = asObject(asObject(body)['properties'])
+  const { kubernetesResourceObjectEncryptionProfile: profile } = asObject(securityProfile)
+  return asObject(profile)['infrastructureEncryption'] === 'Enabled'
+}
+
 /** A key without a version is one that AKS follows, whichever version of the API shows it. */
 function dataEncryptionOf(kms: KmsProfile, shown: boolean): DataEncryption | undefined {
   if (kms.enabled && keyVersionFrom(kms.keyId) === undefined) return 'customer-key'

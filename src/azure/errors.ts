@@ -49,6 +49,7 @@ export function refusalToError(
     return new ActionError('subscription-not-found', said)
   if (code === 'LinkedAuthorizationFailed') return linkedAuthorizationFailed(error, attempt)
   if (code === 'AuthorizationFailed') return authorizationFailed(error, attempt)
+  if (code === 'ResourceGroupNotFound') return new ActionError('resource-group-not-found', said)
   if (status === 404) return new ActionError('cluster-not-found', said)
   if (/static credential isn.t allowed/i.test(error.message)) return new ActionError('local-accounts-disabled', said)
   if (code === 'AzureKeyVaultKmsValidateIdentityPermissionCustomerError') {

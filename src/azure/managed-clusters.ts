@@ -1,7 +1,7 @@
 import { ActionError, ClusterChangedError, type Code } from '../errors.ts'
 import { clusterId, type ClusterName } from '../model/cluster.ts'
 import { asObject, asObjects, asText, canonicalJson, isJsonObject, type JsonObject } from '../model/json.ts'
-import { clusterFromBody, type Upgrades } from './cluster-body.ts'
+import { clusterFromBody, showsDataEncryption, type Upgrades } from './cluster-body.ts'
 import { operationToError, parseServiceError, type ServiceError } from './errors.ts'
 import { FIRST_INTERVAL, nextInterval, waitForOperation } from './long-running-operation.ts'
 import { pause as realPause, type Pause } from '../pause.ts'
@@ -10,7 +10,7 @@ import type { ArmAnswer, ArmRequest, ResourceManager } from './resource-manager.
 import { isTransientStatus } from './retry-policy.ts'
 
 /** Shows `kubernetesResourceObjectEncryptionProfile`, which no stable version of the API does. */
-const DATA_ENCRYPTION_API_VERSION = '2025-09-02-preview'
+export const DATA_ENCRYPTION_API_VERSION = '2025-09-02-preview'
 
 /** How often an update is sent when Azure's answers to it get lost. */
 const MAX_UPDATE_ATTEMPTS = 5
@@ -152,10 +152,7 @@ export function createManagedClusters(
 
     async usesDataEncryption(signal) {
       const { status, body } = await arm.send({ method: 'GET', url, apiVersion: DATA_ENCRYPTION_API_VERSION, signal })
-      if (status !== 200) return false
-      const { securityProfile } = asObject(asObject(body)['properties'])
-      const { kubernetesResourceObjectEncryptionProfile: profile } = asObject(securityProfile)
-      return asObject(profile)['infrastructureEncryption'] === 'Enabled'
+      return status === 200 && showsDataEncryption(body)
     },
 
     async kubeconfig(kind, signal) {

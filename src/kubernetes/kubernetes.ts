@@ -38,21 +38,23 @@ export interface KubernetesOptions extends EndpointOptions {
   /** See ProofOptions. */
   readonly maxConcurrency: number
   readonly maxRequestsPerSecond: number | undefined
+  /** How long the record is tried for, in milliseconds. */
+  readonly patience?: number
   readonly log: Log
   readonly signal: AbortSignal
 }
 
 /**
- * How long the record is tried for, in milliseconds. It is what a run asks for first, before anything is changed: an address that
+ * How long the record is tried for unless told, in milliseconds. It is what a run asks for first, before anything is changed: an address that
  * does not answer is told of soon. The passes out-wait a restart of the API servers.
  */
 const FIRST_CONTACT = 30_000
 
 /** Reads the kubeconfig, and connects when first used. Throws ActionError `kubeconfig-invalid`. */
 export function connectKubernetes(options: KubernetesOptions): Kubernetes {
-  const { namespace, holder, maxConcurrency, maxRequestsPerSecond, log, signal } = options
+  const { namespace, holder, maxConcurrency, maxRequestsPerSecond, patience = FIRST_CONTACT, log, signal } = options
   const endpoint = readKubeconfig(options)
-  const api = new Api({ endpoint, signal, connections: 1, patience: FIRST_CONTACT })
+  const api = new Api({ endpoint, signal, connections: 1, patience })
   let missing: Promise<readonly KubernetesRight[]> | undefined
   return {
     server: endpoint.server.host,

@@ -12,6 +12,14 @@ export function clusterId(cluster: ClusterName): string {
   return `/subscriptions/${cluster.subscriptionId}/resourceGroups/${cluster.resourceGroup}/providers/Microsoft.ContainerService/managedClusters/${cluster.name}`
 }
 
+/** The names in the ARM id of a cluster; undefined where the text is none. */
+export function clusterNameFrom(armId: string): ClusterName | undefined {
+  const [, subscriptionId, resourceGroup, name] =
+    /^\/subscriptions\/([^/]+)\/resourceGroups\/([^/]+)\/.*\/managedClusters\/([^/]+)$/i.exec(armId) ?? []
+  if (subscriptionId === undefined || resourceGroup === undefined || name === undefined) return undefined
+  return { subscriptionId, resourceGroup, name }
+}
+
 /**
  * Where the cluster stands: `ready` when the cluster and all its pools are Succeeded; `changing` while any of them is under
  * an operation; `failed` when the last operation on the cluster or a pool failed; `stopped` and `deleting` as named.

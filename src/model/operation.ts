@@ -1,9 +1,18 @@
-export const OPERATIONS = ['prepare', 'enable', 'rotate', 'disable', 'migrate-v2', 're-encrypt', 'reconcile'] as const
+export const OPERATIONS = [
+  'prepare',
+  'enable',
+  'rotate',
+  'disable',
+  'migrate-v2',
+  're-encrypt',
+  'reconcile',
+  'status'
+] as const
 export type OperationName = (typeof OPERATIONS)[number]
 
 /** Whether an operation may give the cluster a key, so that vault and permissions are looked at. */
 export function mayGiveKey(operation: OperationName): boolean {
-  return operation !== 'disable' && operation !== 're-encrypt'
+  return operation !== 'disable' && operation !== 're-encrypt' && operation !== 'status'
 }
 
 const CHANGES_KMS: Readonly<Record<OperationName, boolean>> = {
@@ -13,7 +22,8 @@ const CHANGES_KMS: Readonly<Record<OperationName, boolean>> = {
   disable: true,
   'migrate-v2': true,
   're-encrypt': false,
-  reconcile: true
+  reconcile: true,
+  status: false
 }
 
 /** Whether the operation may set the KMS profile of a cluster, and so has a goal there to reach. */

@@ -1,4 +1,5 @@
 import type { Evidence } from './api-servers.ts'
+import type { ClusterStatus } from './cluster-status.ts'
 import type { DataEncryption } from './cluster.ts'
 import type { Estimate } from './estimate.ts'
 import type { Finding } from './finding.ts'
@@ -86,7 +87,10 @@ export interface RunReport {
   readonly dryRun: boolean
   /** Of the cluster in the desired state; undefined for other operations than `reconcile`. */
   readonly name: string | undefined
-  /** ARM id; host and port of the API server where Azure knows no such cluster; for `prepare` ARM id of the vault; empty where there is none. */
+  /**
+   * ARM id of the cluster, or of the resource group or the subscription where the run is about all clusters in it; host and port of
+   * the API server where Azure knows no such cluster; for `prepare` ARM id of the vault; empty where there is none.
+   */
   readonly cluster: string
   /** Url of the workflow run; undefined outside GitHub Actions. */
   readonly run: string | undefined
@@ -115,4 +119,8 @@ export interface RunReport {
   readonly keys: readonly KeyAdvice[]
   /** Of `prepare`; empty for every other operation. */
   readonly resources: readonly PreparedResource[]
+  /** Of `status`, the most urgent first; undefined for every other operation, and where they could not be listed. */
+  readonly clusters: readonly ClusterStatus[] | undefined
+  /** Whether only clusters whose rotation is due go into the output `clusters`; undefined where there are none. */
+  readonly dueOnly: boolean | undefined
 }

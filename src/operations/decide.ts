@@ -12,7 +12,7 @@ import type { Operation } from './operation.ts'
 import { prepare } from './prepare.ts'
 import { reconcile } from './reconcile.ts'
 import { reencrypt } from './re-encrypt.ts'
-import { refused, step } from './reach.ts'
+import { done, refused, step } from './reach.ts'
 import { rotate } from './rotate.ts'
 
 const OPERATION: Readonly<Record<OperationName, Operation>> = {
@@ -22,7 +22,9 @@ const OPERATION: Readonly<Record<OperationName, Operation>> = {
   'migrate-v2': migrateV2,
   prepare,
   're-encrypt': (_request, observed) => reencrypt(observed),
-  reconcile
+  reconcile,
+  // It has a loop of its own, over clusters: src/status.ts.
+  status: () => done('There is nothing to change.')
 }
 
 /** The next step of the asked operation. */

@@ -31,9 +31,13 @@ export function inForce(cluster: Cluster, profile: KmsProfile): boolean {
  */
 export function goalUnderWay(observed: ObservedCluster, operation: string): Goal | undefined {
   const goal = observed.goal?.goal
-  if (goal?.operation !== operation) return undefined
-  const current = keyIdOf(observed.cluster.kms)
-  return sameKey(current, goal.fromKeyId) || sameKey(current, keyIdOf(goal.kms)) ? goal : undefined
+  return goal?.operation === operation && fits(observed.cluster, goal) ? goal : undefined
+}
+
+/** Whether the cluster is at the start of the goal or at its end. */
+export function fits({ kms }: Cluster, goal: Goal): boolean {
+  const current = keyIdOf(kms)
+  return sameKey(current, goal.fromKeyId) || sameKey(current, keyIdOf(goal.kms))
 }
 
 /** Every Secret proved, and nothing else to do. */

@@ -17,6 +17,7 @@ const FULL: Limits = {
   namespaces: 0,
   failures: 20,
   findings: 20,
+  clusters: 0,
   rows: 60,
   message: 1500,
   cell: 300
@@ -26,6 +27,7 @@ const SHORT: Limits = {
   namespaces: 0,
   failures: 3,
   findings: 2,
+  clusters: 0,
   rows: 10,
   message: 300,
   cell: 150

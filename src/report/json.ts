@@ -1,5 +1,7 @@
 import type { Evidence } from '../model/api-servers.ts'
+import type { ClusterStatus } from '../model/cluster-status.ts'
 import type { Estimate } from '../model/estimate.ts'
+import type { Finding } from '../model/finding.ts'
 import type { ApprovalReport, ClusterSnapshot, Plan, ProofReport, RunReport } from '../model/report.ts'
 import type { KmsProfile } from '../model/kms-profile.ts'
 import type { PreparedResource } from '../model/prepared-resources.ts'
@@ -25,7 +27,7 @@ export function reportToJson(report: RunReport): string {
     changed: report.changed,
     proved: report.proved,
     rotationDueAt: report.rotationDueAt,
-    findings: report.findings.map(({ severity, code, message, fix }) => ({ severity, code, message, fix })),
+    findings: report.findings.map(finding),
     before: report.before && snapshot(report.before),
     after: report.after && snapshot(report.after),
     keys: report.keys.map(({ keyId, state, sentence }) => ({ keyId, state, sentence })),
@@ -34,9 +36,51 @@ export function reportToJson(report: RunReport): string {
     estimate: report.estimate && estimate(report.estimate),
     approval: report.approval && approval(report.approval),
     steps: report.steps.map(({ kind, title, durationMs, result }) => ({ kind, title, durationMs, result })),
-    proofs: report.proofs.map(proof)
+    proofs: report.proofs.map(proof),
+    clusters: report.clusters?.map(clusterStatus),
+    dueOnly: report.dueOnly
   }
   return `${JSON.stringify(document, undefined, 2)}\n`
+}
+
+function finding({ severity, code, message, fix }: Finding): object {
+  return { severity, code, message, fix }
+}
+
+function clusterStatus({ key, record, ...cluster }: ClusterStatus): object {
+  return {
+    name: cluster.name,
+    id: cluster.id,
+    subscriptionId: cluster.subscriptionId,
+    resourceGroup: cluster.resourceGroup,
+    clusterName: cluster.clusterName,
+    location: cluster.location,
+    kubernetesVersion: cluster.kubernetesVersion,
+    phase: cluster.phase,
+    provisioningState: cluster.provisioningState,
+    kms: cluster.kms,
+    networkAccess: cluster.networkAccess,
+    keyId: cluster.keyId,
+    key: key && {
+      createdAt: key.createdAt,
+      expiresAt: key.expiresAt,
+      enabled: key.enabled,
+      ageDays: key.ageDays,
+      newerVersions: key.newerVersions
+    },
+    dueAt: cluster.dueAt,
+    due: cluster.due,
+    overdue: cluster.overdue,
+    record: record && {
+      provedKeyId: record.provedKeyId,
+      previousKeyId: record.previousKeyId,
+      provedAt: record.provedAt,
+      provedBy: record.provedBy,
+      unfinished: record.unfinished
+    },
+    result: cluster.result,
+    findings: cluster.findings.map(finding)
+  }
 }
 
 function snapshot(snapshot: ClusterSnapshot): object {

@@ -1,6 +1,7 @@
 import type { ClusterSnapshot, RunReport } from '../model/report.ts'
 import type { PreparedKind } from '../model/preparation.ts'
 import { keyIdOf } from '../model/kms-profile.ts'
+import { clustersListed, clustersOutput } from './clusters-output.ts'
 
 /**
  * The action's outputs by name; an empty text where there is nothing to say. The numbers are those of the last proof.
@@ -8,6 +9,7 @@ import { keyIdOf } from '../model/kms-profile.ts'
  */
 export function outputsOf(report: RunReport, reportPath: string, commentUrl = ''): Record<string, string> {
   const counts = report.proofs.at(-1)?.counts
+  const clusters = report.clusters && clustersListed(report)
   return {
     changed: String(report.changed),
     proved: String(report.proved),
@@ -24,6 +26,8 @@ export function outputsOf(report: RunReport, reportPath: string, commentUrl = ''
     'secrets-failed': optional(counts?.failed),
     'plan-hash': report.plan?.hash ?? '',
     'comment-url': commentUrl,
+    clusters: clusters === undefined ? '' : clustersOutput(clusters),
+    'clusters-count': optional(clusters?.length),
     report: reportPath
   }
 }

@@ -2,6 +2,7 @@ import type { RunReport } from '../model/report.ts'
 import { apiServersSection } from './sections/api-servers.ts'
 import { approvalSection } from './sections/approval.ts'
 import { clusterSection } from './sections/cluster.ts'
+import { clustersSection } from './sections/clusters.ts'
 import { failuresSection } from './sections/failures.ts'
 import { findingsSection } from './sections/findings.ts'
 import { keysSection } from './sections/keys.ts'
@@ -18,6 +19,7 @@ const FULL: Limits = {
   namespaces: 200,
   failures: 50,
   findings: 50,
+  clusters: 200,
   rows: 100,
   message: 2000,
   cell: 300
@@ -27,6 +29,7 @@ const SHORT: Limits = {
   namespaces: 5,
   failures: 10,
   findings: 3,
+  clusters: 50,
   rows: 10,
   message: 300,
   cell: 150
@@ -60,6 +63,7 @@ const SECTIONS: readonly Section[] = [
   approvalSection,
   resourcesSection,
   failuresSection,
+  clustersSection,
   clusterSection,
   secretsSection,
   apiServersSection,

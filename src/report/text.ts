@@ -61,11 +61,28 @@ export function shortVersion(keyId: string): string {
   return key === undefined ? keyId : `${key.version.slice(0, 6)}…`
 }
 
-/** The names in the ARM id of a cluster or a vault; a text that is none is taken for the cluster's name. */
-export function clusterNames(armId: string): { readonly name: string; readonly resourceGroup: string | undefined } {
-  const [, resourceGroup, name] =
-    /\/resourceGroups\/([^/]+)\/.*\/(?:managedClusters|vaults)\/([^/]+)$/i.exec(armId) ?? []
-  return { name: name ?? armId, resourceGroup }
+export interface ClusterNames {
+  /** Empty for a resource group or a subscription. */
+  readonly name: string
+  readonly resourceGroup: string | undefined
+  /** Only of a subscription as a whole. */
+  readonly subscriptionId: string | undefined
+}
+
+/**
+ * The names in the ARM id of a cluster, a vault, a resource group or a subscription; a text that is none is taken for the
+ * cluster's name.
+ */
+export function clusterNames(armId: string): ClusterNames {
+  const [, subscriptionId, resourceGroup, name] =
+    /^\/subscriptions\/([^/]+)(?:\/resourceGroups\/([^/]+)(?:\/.*\/(?:managedClusters|vaults)\/([^/]+))?)?$/i.exec(
+      armId
+    ) ?? []
+  return {
+    name: name ?? (subscriptionId === undefined ? armId : ''),
+    resourceGroup,
+    subscriptionId: resourceGroup === undefined ? subscriptionId : undefined
+  }
 }
 
 /** Whether a run was about a vault rather than a cluster. */

@@ -129,7 +129,7 @@ describe('read', () => {
     [
       404,
       { error: { code: 'ResourceGroupNotFound', message: "Resource group 'rg' could not be found." } },
-      'cluster-not-found'
+      'resource-group-not-found'
     ],
     [
       404,

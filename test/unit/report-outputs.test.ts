@@ -54,6 +54,8 @@ test('what was not observed is empty', () => {
     'secrets-failed': '',
     'plan-hash': '',
     'comment-url': '',
+    clusters: '',
+    'clusters-count': '',
     report: ''
   })
 })

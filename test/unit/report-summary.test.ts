@@ -1,4 +1,4 @@
-import { expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import { Marked } from 'marked'
 import { finding } from '../../src/model/finding.ts'
 import { KMS_OFF } from '../../src/model/kms-profile.ts'
@@ -33,21 +33,25 @@ import {
   SAMPLES,
   snapshot
 } from '../fixtures/reports.ts'
+import { largeFleet, mixedFleet, seenCluster, STATUS_SAMPLES, statusReport } from '../fixtures/statuses.ts'
 
 const DOCS = 'https://github.com/contoso/kms/blob/v1/docs'
 
-test.each(Object.entries(SAMPLES))('%s begins with its verdict and is well-formed', (_, sample) => {
-  const source = sample()
-  const summary = renderSummary(source)
-  expect(summary).toMatch(/^### (✅|📝|⛔|❌|⏹️) /)
-  expect(summary.split('\n')[2]).toMatch(
-    new RegExp(`^\`${source.operation}\`.* · ${source.result} · 2026-11-22 03:17 UTC · `)
-  )
-  expect(summary).not.toMatch(/undefined|NaN|\[object|\n\n\n|\*{4}/)
-  const rendered = new Marked({ gfm: true }).parse(summary, { async: false })
-  expect(rendered).not.toMatch(/\|/)
-  expect(rendered.match(/<details/g)?.length).toBe(rendered.match(/<\/details>/g)?.length)
-})
+test.each(Object.entries({ ...SAMPLES, ...STATUS_SAMPLES }))(
+  '%s begins with its verdict and is well-formed',
+  (_, sample) => {
+    const source = sample()
+    const summary = renderSummary(source)
+    expect(summary).toMatch(/^### (✅|📝|⛔|❌|⏹️|⚠️) /)
+    expect(summary.split('\n')[2]).toMatch(
+      new RegExp(`^\`${source.operation}\`.* · ${source.result} · 2026-11-22 03:17 UTC · `)
+    )
+    expect(summary).not.toMatch(/undefined|NaN|\[object|\n\n\n|\*{4}/)
+    const rendered = new Marked({ gfm: true }).parse(summary, { async: false })
+    expect(rendered).not.toMatch(/\|/)
+    expect(rendered.match(/<details/g)?.length).toBe(rendered.match(/<\/details>/g)?.length)
+  }
+)
 
 test('a rotation shows what changed, the proofs, and every key version with its whole url once', () => {
   const summary = renderSummary(rotated(), { docsUrl: DOCS })
@@ -425,4 +429,62 @@ test('a summary that does not fit is shortened and says so', () => {
   expect(summary).toContain('This is the short form')
   expect(Buffer.byteLength(fitSummary(source))).toBeLessThanOrEqual(1_000_000)
   expect(fitSummary(rotated())).toBe(renderSummary(rotated()))
+})
+
+describe('of the status of clusters', () => {
+  const rowOf = (summary: string, name: string): string =>
+    summary.split('\n').find((line) => line.startsWith('| ') && line.includes(`**\`${name}\`**`)) ?? ''
+
+  test('the table says of each what is known and what is not', () => {
+    const summary = renderSummary(statusReport(mixedFleet(), { dueOnly: true }), { docsUrl: DOCS })
+    expect(rowOf(summary, 'prod-neu-1')).toMatch(
+      /^\| 🔴 .*`rg-prod-weu` \| v2 Public \| `kv-platform \/ etcd \/ 0{6}…`<br>104 days old \| 2026-11-08<br>\*\*14 days overdue\*\* \| 2026-08-10 \| {2}\|$/
+    )
+    expect(rowOf(summary, 'shop')).toMatch(/^\| ❌ .*\*\*expired 2026-11-21\*\* .*\[`key-expired`\]\(https:/)
+    expect(rowOf(summary, 'payments')).toMatch(/^\| ❔ .*age not known \| not known \| 2026-10-13 \|/)
+    expect(rowOf(summary, 'prod-nor-1')).toMatch(/2027-01-11 \| not known \| \[`api-server-unreachable`\]/)
+    expect(rowOf(summary, 'dev-1')).toMatch(/2026-10-13<br>due, but stopped \| not known/)
+    expect(rowOf(summary, 'batch')).toMatch(/\| \*\*to be finished\*\* \| 2026-10-03<br>unfinished `rotate` \|/)
+    expect(rowOf(summary, 'sandbox')).toMatch(/^\| 🔓 .* \| off \| – \| – \| – \|/)
+    expect(rowOf(summary, 'next')).toMatch(/data encryption/)
+    expect(summary.indexOf('`prod-neu-1`**')).toBeLessThan(summary.indexOf('`prod-weu-1`**'))
+    expect(summary).toContain('- **`prod-nor-1`** `api-server-unreachable` The API server')
+    expect(summary).toContain('The output `clusters` has 3 clusters whose rotation is due.')
+  })
+
+  test('without an age nothing is said of when', () => {
+    const source = statusReport(mixedFleet())
+    const ageless = source.clusters?.map((cluster) => ({ ...cluster, dueAt: undefined, due: false, overdue: false }))
+    expect(renderSummary({ ...source, clusters: ageless })).not.toContain('Rotation due')
+  })
+
+  test('one cluster has its facts one below the other, key versions with their whole urls', () => {
+    const summary = renderSummary(statusReport([seenCluster('prod', 104)]))
+    expect(summary).toMatch(/^### ⚠️ prod is overdue: KMS v2, key version 104 days old\./)
+    expect(summary).toMatch(
+      /\| Previous key version \| .*<br>`https:\/\/kv-platform\.vault\.azure\.net\/keys\/etcd\/0{31}1` \|/
+    )
+    expect(summary).toContain('| Rotation due | 2026-11-08<br>**14 days overdue** |')
+  })
+
+  test('two hundred clusters fit, those in order folded in; of more the most urgent are shown', () => {
+    const summary = fitSummary(statusReport(largeFleet(200)))
+    expect(summary.match(/^\| (🔴|🔓|✅) /gm)).toHaveLength(200)
+    expect(summary).toContain('<summary>173 clusters in order</summary>')
+    const more = fitSummary(statusReport(largeFleet(2_000)))
+    expect(Buffer.byteLength(more)).toBeLessThan(1_000_000)
+    expect(more.match(/^\| 🔴 /gm)).toHaveLength(134)
+    expect(more).toContain('… and 1,800 more in the JSON report')
+    const short = fitSummary(statusReport(largeFleet(200)), {}, 20_000)
+    expect(short.match(/^\| (🔴|🔓|✅) /gm)).toHaveLength(50)
+    expect(short).toContain('This is the short form')
+  })
+
+  test('what a record holds is no link and no markup', () => {
+    const [seen] = [seenCluster('prod', 1)]
+    const provedBy = 'javascript:alert(1)](x) @all <b>'
+    const record = seen.record && { ...seen.record, provedBy }
+    const summary = renderSummary(statusReport([{ ...seen, record }]))
+    expect(summary).not.toMatch(/@all|<b>|\]\(x\)/)
+  })
 })

@@ -67,5 +67,7 @@ test('a key version is shown in short; anything else as it is', () => {
 test('the names of a cluster come from its ARM id', () => {
   expect(clusterNames(CLUSTER)).toEqual({ name: 'prod-westeurope', resourceGroup: 'rg-prod-weu' })
   expect(clusterNames(CLUSTER.replace('resourceGroups', 'resourcegroups')).resourceGroup).toBe('rg-prod-weu')
-  expect(clusterNames('prod')).toEqual({ name: 'prod', resourceGroup: undefined })
+  expect(clusterNames('prod')).toEqual({ name: 'prod', resourceGroup: undefined, subscriptionId: undefined })
+  expect(clusterNames('/subscriptions/s/resourceGroups/rg')).toEqual({ name: '', resourceGroup: 'rg' })
+  expect(clusterNames('/subscriptions/s')).toEqual({ name: '', subscriptionId: 's' })
 })

@@ -173,6 +173,39 @@ test.each([
   expect(problem(more)).toEqual({ code: 'input-missing', message: expect.stringContaining(name) })
 })
 
+describe('status', () => {
+  const status = (more: Partial<RawInputs> = {}): Partial<RawInputs> => ({ operation: 'status', ...more })
+
+  test('is of one cluster, of those of a resource group, or of those of the subscription', () => {
+    expect(parse(status())).toMatchObject({ cluster: { name: 'prod-1' }, resourceGroup: 'rg-platform_(eu)' })
+    expect(parse(status({ clusterName: '' }))).toMatchObject({ cluster: undefined, resourceGroup: 'rg-platform_(eu)' })
+    const all = parse(status({ clusterName: '', resourceGroup: '' }))
+    expect(all).toMatchObject({ cluster: undefined, resourceGroup: undefined, subscriptionId: ID.toLowerCase() })
+  })
+
+  test('takes the age, and lists those that are due only with it', () => {
+    const due = parse(status({ maxKeyAge: '90d', dueOnly: 'true' }))
+    expect(due).toMatchObject({ maxKeyAge: 90 * 86_400_000, dueOnly: true })
+    expect(problem(status({ dueOnly: 'true' }))).toEqual({
+      code: 'input-missing',
+      message: expect.stringContaining('max-key-age')
+    })
+  })
+
+  test.each<[string, Partial<RawInputs>, string]>([
+    ['due-only elsewhere', { maxKeyAge: '90d', dueOnly: 'true' }, 'due-only'],
+    ['a kubeconfig for many clusters', status({ clusterName: '', kubeconfig: 'a: b' }), 'cluster-name'],
+    ['a cluster without its resource group', status({ resourceGroup: '' }), 'resource-group'],
+    ['a resource group that is none', status({ clusterName: '', resourceGroup: 'a/b' }), 'resource-group'],
+    ['a key', status({ keyId: 'https://kv-x.vault.azure.net/keys/etcd/1' }), 'key-id']
+  ])('%s is refused', (_, more, name) => {
+    expect(problem(more)).toEqual({
+      code: expect.stringMatching(/^input-(missing|invalid)$/),
+      message: expect.stringContaining(name)
+    })
+  })
+})
+
 test.each([
   { clusterName: '../other' },
   { resourceGroup: 'a/b' },

@@ -37,6 +37,8 @@ export interface AzureOptions {
   readonly location?: string
   /** Kubernetes versions on offer, oldest first. */
   readonly offeredVersions?: readonly string[]
+  /** Clusters on one page of a list; all of them unless told. */
+  readonly clustersPerPage?: number
   /** Makes the API servers of a cluster that the action itself creates. */
   readonly createControlPlane?: (cluster: ManagedCluster) => Promise<ControlPlane>
 }
@@ -131,6 +133,7 @@ export async function startAzure(options: AzureOptions): Promise<Azure> {
     resourceGroups,
     offeredVersions: options.offeredVersions ?? OFFERED_VERSIONS,
     durations: { update: REAL_DURATIONS.update * timeScale, upgrade: REAL_DURATIONS.upgrade * timeScale },
+    clustersPerPage: options.clustersPerPage ?? Infinity,
     createControlPlane: options.createControlPlane
   })
 

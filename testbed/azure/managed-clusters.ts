@@ -37,8 +37,9 @@ const TYPE = 'Microsoft.ContainerService/managedClusters'
 const GROUP = '/subscriptions/{subscription}/resourceGroups/{group}'
 const CLUSTER = `${GROUP}/providers/${TYPE}/{name}`
 
-/** The group that the bed's Kubernetes lets write Secrets; whoever Azure allows that is in it. */
+/** The groups that the bed's Kubernetes lets write Secrets, or get ConfigMaps; whoever Azure allows that is in them. */
 export const KUBERNETES_OPERATORS = 'aks-kms-operators'
+export const KUBERNETES_READERS = 'aks-kms-readers'
 
 /** A managed cluster, with all that a test may look at or do behind the action's back. */
 export interface ManagedCluster {
@@ -94,6 +95,8 @@ export interface ManagedClustersOptions {
   readonly offeredVersions: readonly string[]
   /** Milliseconds that an update and an upgrade take in the bed. */
   readonly durations: { readonly update: number; readonly upgrade: number }
+  /** On one page of a list. */
+  readonly clustersPerPage: number
   /** Makes the API servers of a cluster that is created by a PUT. */
   readonly createControlPlane: ((cluster: ManagedCluster) => Promise<ControlPlane>) | undefined
 }
@@ -156,7 +159,11 @@ export function createManagedClusters(options: ManagedClustersOptions): ManagedC
     const allowed =
       (aad['enableAzureRBAC'] === true && permissions.allowsData(objectId, secrets, clusterId)) ||
       access.groups.some((group) => admins.includes(group))
-    return { username: objectId, groups: [...access.groups, ...(allowed ? [KUBERNETES_OPERATORS] : [])] }
+    const reads =
+      aad['enableAzureRBAC'] === true &&
+      permissions.allowsData(objectId, 'Microsoft.ContainerService/managedClusters/configmaps/read', clusterId)
+    const own = allowed ? [KUBERNETES_OPERATORS] : reads ? [KUBERNETES_READERS] : []
+    return { username: objectId, groups: [...access.groups, ...own] }
   }
 
   const apiVersionOf = (kubernetesVersion: string): 'v1' | 'v2' =>
@@ -400,12 +407,22 @@ export function createManagedClusters(options: ManagedClustersOptions): ManagedC
       return found === undefined ? resourceNotFound(TYPE, name, group) : handle(found, call)
     }
 
-  const list: ArmRoute['handle'] = ({ resourceId, apiVersion }) => {
+  const list: ArmRoute['handle'] = ({ resourceId, apiVersion, request, parameters }) => {
+    const { subscription = '', group } = parameters
+    if (group !== undefined && !options.resourceGroups.exists(subscription, group)) {
+      return armFault(404, 'ResourceGroupNotFound', `Resource group '${group}' could not be found.`)
+    }
     const scope = resourceId.replace(/\/providers\/.*$/i, '')
-    const value = clusters
-      .filter(({ handle }) => isUnder(handle.id, scope))
-      .map(({ state }) => shownBy(apiVersion, state.body))
-    return { status: 200, headers: { 'content-type': 'application/json' }, body: { value } }
+    const found = clusters.filter(({ handle }) => isUnder(handle.id, scope))
+    const from = Number(request.query.get('$skiptoken') ?? 0)
+    const end = from + options.clustersPerPage
+    const value = found.slice(from, end).map(({ state }) => shownBy(apiVersion, state.body))
+    const nextLink = `https://${cloud.resourceManagerHost}${request.path}?api-version=${apiVersion}&%24skiptoken=${end}`
+    return {
+      status: 200,
+      headers: { 'content-type': 'application/json' },
+      body: { value, ...(end < found.length ? { nextLink } : {}) }
+    }
   }
 
   const read = `${TYPE}/read`

@@ -94,7 +94,10 @@ const definitions = {
   '7f6c6a51-bcf8-42ba-9220-52d62157d7db': {
     name: 'Azure Kubernetes Service RBAC Reader',
     actions: [],
-    dataActions: ['Microsoft.ContainerService/managedClusters/namespaces/read']
+    dataActions: [
+      'Microsoft.ContainerService/managedClusters/configmaps/read',
+      'Microsoft.ContainerService/managedClusters/namespaces/read'
+    ]
   },
   '00482a5a-887f-4fb3-b363-3b7fe8e74483': {
     name: 'Key Vault Administrator',

@@ -6,8 +6,15 @@ export const administrators = 'system:masters'
 /** Whom the bed binds to a role that may do everything, in place of AKS's own roles. */
 export const operators = 'aks-kms-operators'
 
+/** Whom the bed binds to a role that may get ConfigMaps and nothing else. */
+export const readers = 'aks-kms-readers'
+
 export const mayDoAnything = ({ groups }: KubernetesUser): boolean =>
   groups.includes(administrators) || groups.includes(operators)
+
+/** Whether a role that is bound to the user permits the request. */
+export const isPermitted = (user: KubernetesUser, { group, plural, verb }: RequestInfo): boolean =>
+  mayDoAnything(user) || (user.groups.includes(readers) && group === '' && plural === 'configmaps' && verb === 'get')
 
 /** What everybody may do who is somebody: `system:discovery` and `system:basic-user`. */
 const openPaths = ['/version', '/readyz', '/livez', '/healthz']

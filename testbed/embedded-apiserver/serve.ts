@@ -4,7 +4,7 @@ import { gzipSync } from 'node:zlib'
 
 import type { KubernetesUser } from '../contract.ts'
 import { anonymous } from './authentication.ts'
-import { denial, mayDoAnything } from './authorization.ts'
+import { denial, isPermitted } from './authorization.ts'
 import type { Fault, FaultPlan, SeenRequest } from './faults.ts'
 import { handle, json, text, type ApiResponse, type Run } from './handlers.ts'
 import type { Incoming, Outgoing } from './listener.ts'
@@ -78,7 +78,7 @@ async function respond(
 ): Promise<ApiResponse> {
   try {
     const { user } = request
-    const permits = (info: RequestInfo): boolean => mayDoAnything(user) && !faults.forbids({ ...info, user })
+    const permits = (info: RequestInfo): boolean => isPermitted(user, info) && !faults.forbids({ ...info, user })
     const denied = denial(user, request, permits(request))
     if (denied !== undefined) return status(denied)
     const contentType = header('content-type').split(';')[0]?.trim() ?? ''

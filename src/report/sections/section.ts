@@ -10,6 +10,7 @@ export interface Limits {
   readonly failures: number
   /** Findings of one severity. */
   readonly findings: number
+  readonly clusters: number
   /** Rows of any other list. */
   readonly rows: number
   /** Characters of a message. */
