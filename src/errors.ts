@@ -189,7 +189,7 @@ export const CATALOG = {
   },
   'key-forbidden': {
     title: 'The identity of this workflow may not read or rotate the key.',
-    fix: 'Give it `Key Vault Crypto User` on the key, or `Key Vault Crypto Officer` where it makes new versions.'
+    fix: 'Give it `Key Vault Crypto User` on the key, or `Key Vault Crypto Officer` where it makes new versions or recovers the key.'
   },
   'key-vault-unreachable': {
     title: 'The vault’s data plane does not answer this runner.',
@@ -226,6 +226,26 @@ export const CATALOG = {
   'rotation-overdue': {
     title: 'The rotation has been due for more than a day.',
     fix: 'Run `rotate`, and look at why the schedule did not: GitHub may have switched it off, or its runs are red.'
+  },
+  'current-key-unusable': {
+    title: 'The key version in use can’t be used any more, and without it the API servers stop working.',
+    fix: 'Run `rotate` with `repair: true`: it makes the key version usable again, waits for the API servers, and rotates off it.'
+  },
+  'current-key-lost': {
+    title: 'The key version in use no longer exists in its vault.',
+    fix: 'Don’t stop, upgrade or change the cluster: what its API servers still have in memory is all there is. See whether the key can be recovered, `az keyvault key list-deleted --vault-name <vault>`; else restore it from a backup with `az keyvault key restore`, or call Azure Support.'
+  },
+  'previous-key-unusable': {
+    title: 'AKS still holds the key version before the one in use, and it can’t be used any more.',
+    fix: 'Make it usable again, or run `rotate`: after it AKS holds that key version no longer.'
+  },
+  'key-expires-before-rotation': {
+    title: 'A key version that AKS holds expires before the next rotation is due.',
+    fix: 'Extend it: `az keyvault key set-attributes --id <key id> --expires <UTC time>`, or lower `max-key-age`.'
+  },
+  'key-policy-expires-versions': {
+    title: 'The key’s rotation policy gives new versions an expiry, and AKS stays at its version when it comes.',
+    fix: 'Take the expiry out of the rotation policy, or rotate on a schedule well before it: AKS holds each key version for two rotations.'
   },
   'key-permission-missing': {
     title: 'The cluster’s identity may not encrypt and decrypt with the key.',
@@ -377,6 +397,10 @@ export const CATALOG = {
   'api-servers-unseen': {
     title: 'Not every API server of the cluster was met.',
     fix: 'Run this operation again, from another network if it stays so. Keep every key version until it is gone.'
+  },
+  'api-servers-not-ready': {
+    title: 'The API servers did not become ready after the key version in use was made usable again.',
+    fix: 'Run the same operation again in some minutes. If it stays so, reconcile the cluster with `az aks update -g <resource group> -n <cluster>`, or call Azure Support.'
   },
   'kms-v1-never-stale': {
     title: 'Under KMS v1 the API servers do not see that the key was changed, so no Secret was re-encrypted.',

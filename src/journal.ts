@@ -9,8 +9,8 @@ import { estimateSteps, type Estimate } from './model/estimate.ts'
 import { finding, type Finding } from './model/finding.ts'
 import { EMPTY_RECORD, type ClusterRecord } from './model/goal.ts'
 import { adviseKeys } from './model/key-advice.ts'
-import type { KeyDetails } from './model/key.ts'
-import { keyIdOf, KMS_OFF, sameKmsProfile } from './model/kms-profile.ts'
+import { rotationDueAt, type KeyDetails } from './model/key.ts'
+import { keyIdOf, sameKmsProfile, type KmsProfile } from './model/kms-profile.ts'
 import type { Observed } from './model/observed.ts'
 import { preparedResources } from './model/prepared-resources.ts'
 import type {
@@ -24,7 +24,7 @@ import type {
 } from './model/report.ts'
 import type { makePlan } from './plan.ts'
 import type { Platform } from './platform.ts'
-import type { Request } from './request.ts'
+import { maxKeyAgeOf, type Request } from './request.ts'
 
 /** How long a failed run looks for the cluster's last state before it reports without. */
 const LAST_LOOK_MS = 10_000
@@ -48,6 +48,10 @@ export class Journal {
   #recordBefore: ClusterRecord | undefined
   #last: Observed | undefined
   #after: Cluster | undefined
+  /** Those that the cluster had in turn. */
+  readonly #profiles: KmsProfile[] = []
+  /** When the key version that was in use at the start is to be rotated off, in milliseconds since the epoch. */
+  #dueAtStart: number | undefined
 
   constructor(request: Request, platform: Platform, memory: Memory) {
     this.#request = request
@@ -88,12 +92,21 @@ export class Journal {
   saw(observed: Observed): void {
     this.#before ??= observed.cluster
     this.#name = this.#before?.id ?? observed.apiServer ?? this.#name
-    // The record is not read while the cluster is changing.
-    if (observed.cluster?.phase !== 'changing') this.#recordBefore ??= observed.record
+    // The record is not read while the cluster is changing, and can't be read where no API server answers.
+    if (observed.apiServer !== undefined) this.#recordBefore ??= observed.record
     for (const key of observed.keys.values())
       if (key.kind === 'readable') this.#keys.set(key.key.id.url.toLowerCase(), key.key)
     this.#last = observed
-    this.#after = observed.cluster
+    this.#sawCluster(observed.cluster)
+    this.#dueAtStart ??= this.#rotationDueAt(observed.cluster)
+  }
+
+  #sawCluster(cluster: Cluster | undefined): void {
+    this.#after = cluster
+    const last = this.#profiles.at(-1)
+    if (cluster !== undefined && (last === undefined || !sameKmsProfile(last, cluster.kms))) {
+      this.#profiles.push(cluster.kms)
+    }
   }
 
   async step(kind: string, title: string, body: () => Promise<void>): Promise<void> {
@@ -134,7 +147,7 @@ export class Journal {
       try {
         const limit = error.code === 'cancelled' ? LAST_LOOK_WHEN_CANCELLED_MS : LAST_LOOK_MS
         const look = await this.#platform.clusters?.read(AbortSignal.timeout(limit))
-        if (look !== undefined) this.#after = clusterFromBody(look.body)
+        if (look !== undefined) this.#sawCluster(clusterFromBody(look.body))
       } catch (lookError) {
         this.#platform.log.debug(`The cluster could not be read at the end: ${toActionError(lookError).message}`)
       }
@@ -163,12 +176,13 @@ export class Journal {
       result,
       sentence,
       error,
-      findings: [...(this.#last?.findings ?? []), ...findings, ...unseenApiServers(proofs.at(-1))],
+      findings: [...this.#noticed(findings), ...findings, ...unseenApiServers(proofs.at(-1))],
       before: before && this.#snapshot(before),
       after: after && this.#snapshot(after),
       changed: before !== undefined && after !== undefined && differs(before, after),
       proved,
-      rotationDueAt: this.#rotationDueAt(after),
+      rotationDueAt: optionalTime(this.#rotationDueAt(after)),
+      rotationOverdueSince: optionalTime(this.#overdueSince()),
       plan: this.#plan?.plan,
       estimate: this.#estimate,
       approval: this.#approval,
@@ -193,10 +207,20 @@ export class Journal {
     return this.#keys.get((keyIdOf(kms) ?? '').toLowerCase())
   }
 
-  #rotationDueAt(cluster: Cluster | undefined): string | undefined {
-    const maxKeyAge = this.#request.maxKeyAge ?? this.#request.desired?.maxKeyAge
+  /** What was noticed on the way, but for what the run is refused for. */
+  #noticed(findings: readonly Finding[]): readonly Finding[] {
+    const refusals = findings.filter(({ severity }) => severity === 'refusal').map(({ code }) => code)
+    return (this.#last?.findings ?? []).filter(({ code }) => !refusals.includes(code))
+  }
+
+  #rotationDueAt(cluster: Cluster | undefined): number | undefined {
+    const maxKeyAge = maxKeyAgeOf(this.#request)
     const key = cluster && this.#keyInUse(cluster)
-    return key === undefined || maxKeyAge === undefined ? undefined : isoTime(key.created + maxKeyAge)
+    return key === undefined || maxKeyAge === undefined ? undefined : rotationDueAt(key, maxKeyAge)
+  }
+
+  #overdueSince(): number | undefined {
+    return this.#dueAtStart !== undefined && this.#dueAtStart <= this.#startedAt ? this.#dueAtStart : undefined
   }
 
   /** As seen last, with what was made since then. */
@@ -209,8 +233,7 @@ export class Journal {
 
   #keyAdvice(proved: boolean): RunReport['keys'] {
     return adviseKeys({
-      before: this.#before?.kms ?? KMS_OFF,
-      after: this.#after?.kms,
+      profiles: this.#profiles,
       record: this.#recordBefore ?? EMPTY_RECORD,
       proved
     })
@@ -236,6 +259,10 @@ function versionsOf({ kubernetesVersion, pools }: Cluster): string {
 
 function isoTime(time: number): string {
   return new Date(time).toISOString()
+}
+
+function optionalTime(time: number | undefined): string | undefined {
+  return time === undefined ? undefined : isoTime(time)
 }
 
 /** The report of a run that never began, because its inputs can't be used. */
@@ -268,6 +295,7 @@ export function emptyReport(operation: string, startedAt: number): RunReport {
     changed: false,
     proved: false,
     rotationDueAt: undefined,
+    rotationOverdueSince: undefined,
     plan: undefined,
     estimate: undefined,
     approval: undefined,

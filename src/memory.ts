@@ -1,9 +1,9 @@
 import type { KeyChange } from './model/api-servers.ts'
+import type { KeyVersionsObservation } from './model/key.ts'
 import type { Goal } from './model/goal.ts'
 import type { Cluster } from './model/cluster.ts'
 import { sameKmsProfile, type KmsProfile } from './model/kms-profile.ts'
-import type { KeyVersionsObservation } from './model/key.ts'
-import type { PreparedKind } from './model/preparation.ts'
+import type { PreparedKind, VersionLife } from './model/preparation.ts'
 import type { ProofReport } from './model/report.ts'
 import type { Permission, VaultAccess, VaultObservation } from './model/vault.ts'
 
@@ -15,8 +15,10 @@ export interface Memory {
   keyChange: KeyChange | undefined
   /** The goal that this run set itself. */
   goal: Goal | undefined
-  /** Url of the key version that this run made. */
-  madeKeyId: string | undefined
+  /** Urls of the key versions that this run made. */
+  readonly madeKeyIds: string[]
+  /** Url of the key version that this run made usable again. */
+  repairedKeyId: string | undefined
   /** Hash of the approved plan that this run carries out. */
   approvedPlan: string | undefined
   /** Whether the cluster has KMS data encryption; undefined before it was asked for. */
@@ -38,6 +40,8 @@ export interface Memory {
     readonly vaults: Map<string, Promise<VaultObservation>>
     /** By url of the key without a version, in lower case. */
     readonly access: Map<string, Promise<VaultAccess>>
+    /** By url of the key without a version, in lower case. */
+    readonly rotationPolicies: Map<string, Promise<VersionLife | undefined>>
   }
 }
 
@@ -46,14 +50,22 @@ export function emptyMemory(): Memory {
     proved: undefined,
     keyChange: undefined,
     goal: undefined,
-    madeKeyId: undefined,
+    madeKeyIds: [],
+    repairedKeyId: undefined,
     approvedPlan: undefined,
     dataEncryption: undefined,
     secretCount: undefined,
     reachedApiServer: false,
     made: new Set(),
     proofs: [],
-    seen: { tenantId: undefined, assignIdentity: undefined, dataPlane: undefined, vaults: new Map(), access: new Map() }
+    seen: {
+      tenantId: undefined,
+      assignIdentity: undefined,
+      dataPlane: undefined,
+      vaults: new Map(),
+      access: new Map(),
+      rotationPolicies: new Map()
+    }
   }
 }
 

@@ -7,19 +7,23 @@ import { TransportError } from './kubernetes/transport.ts'
 import { attachedVaults, type AttachedVault, type Attachment } from './model/attached-vault.ts'
 import { FIRST_DATA_ENCRYPTION_MINOR, type Cluster } from './model/cluster.ts'
 import { finding, type Finding } from './model/finding.ts'
-import { EMPTY_RECORD, type ClusterRecord, type Goal } from './model/goal.ts'
-import { hasVersion, keyVersionFrom, type Key, type KeyVersion } from './model/key-id.ts'
-import { newestUsable, type KeyObservation } from './model/key.ts'
+import { EMPTY_RECORD, keyIdsBefore, type ClusterRecord, type Goal } from './model/goal.ts'
+import { hasVersion, keyVersionFrom, sameKeyVersion, type Key, type KeyVersion } from './model/key-id.ts'
+import { usableVersions, type KeyObservation } from './model/key.ts'
 import { keyIdOf } from './model/kms-profile.ts'
+import type { VersionLife } from './model/preparation.ts'
 import { FIRST_KMS_V2_MINOR, minor } from './model/kubernetes-version.ts'
 import { decide } from './operations/decide.ts'
+import { isMended } from './operations/mend-key.ts'
 import { isRecorded } from './operations/reach.ts'
-import type { Observed } from './model/observed.ts'
+import { accessKey, hasCluster, type Observed, type ObservedCluster } from './model/observed.ts'
 import { observePreparation } from './observe-preparation.ts'
 import { keyReaders, observeDataPlane, observeVaults } from './observe-vaults.ts'
 import { isProved, type Memory } from './memory.ts'
 import type { Platform } from './platform.ts'
 import { noteUnknownAccess } from './preflight/key-access.ts'
+import { troubleOf } from './preflight/key-in-use.ts'
+import { checkKeysHeld } from './preflight/keys-held.ts'
 import { slowUnderKmsV1 } from './preflight/kms-v1-secrets.ts'
 import { explainUnreachable } from './preflight/unreachable.ts'
 import type { Request } from './request.ts'
@@ -38,6 +42,7 @@ export async function observe(request: Request, platform: Platform, memory: Memo
     now: platform.now(),
     cluster,
     apiServer: undefined,
+    apiServersReady: undefined,
     missingRights: [],
     secretCount: memory.secretCount,
     secretsProved: isProved(memory, cluster && { ...cluster, phase: 'ready' }),
@@ -45,7 +50,8 @@ export async function observe(request: Request, platform: Platform, memory: Memo
     goal: undefined,
     keys: new Map(),
     keyVersions: undefined,
-    madeKeyId: memory.madeKeyId,
+    rotationPolicy: undefined,
+    madeKeyIds: [...memory.madeKeyIds],
     vaults: new Map(),
     access: new Map(),
     assignIdentity: 'unknown',
@@ -58,22 +64,37 @@ export async function observe(request: Request, platform: Platform, memory: Memo
     const preparation = await observePreparation(request.preparation, platform, memory, bare.now)
     return { observed: { ...bare, preparation }, cluster: undefined }
   }
-  // A cluster in any other phase is waited for or refused, and its API server need not answer.
-  if (cluster !== undefined && cluster.phase !== 'ready' && cluster.phase !== 'failed') {
-    return { observed: bare, cluster: current }
-  }
-  const kubernetes = await platform.kubernetes()
-  const seen: Observed = {
-    ...bare,
-    apiServer: kubernetes.server,
-    ...(await observeInside(kubernetes, cluster, memory))
-  }
-  const observed = cluster === undefined ? seen : await observeKeys(request, platform, memory, seen)
+  const observed = hasCluster(bare)
+    ? await observeManaged(request, platform, memory, bare)
+    : { ...bare, ...(await observeInside(platform, undefined, memory)) }
   const slow = slowUnderKmsV1(observed)
   return {
     observed: slow === undefined ? observed : { ...observed, findings: [...observed.findings, slow] },
     cluster: current
   }
+}
+
+async function observeManaged(
+  request: Request,
+  platform: Platform,
+  memory: Memory,
+  bare: ObservedCluster
+): Promise<Observed> {
+  const { phase } = bare.cluster
+  const isSettled = phase === 'ready' || phase === 'failed'
+  const rotates = request.operation === 'rotate'
+  // The key in use comes first: without it the API servers may not answer, and the cluster may never leave the phase that it is in.
+  const keyed =
+    isSettled || (rotates && phase !== 'deleting') ? await observeKeyInUse(request, platform, memory, bare) : bare
+  const trouble = troubleOf(keyed)
+  // A cluster in any other phase is waited for or refused, and its API server need not answer.
+  if (!isSettled || (rotates && trouble !== undefined && !request.repair)) return keyed
+  const awaited = rotates && (trouble !== undefined || isMended(keyed))
+  const obstacle = awaited ? await (await platform.kubernetes()).obstacle() : undefined
+  const asked: ObservedCluster = { ...keyed, apiServersReady: awaited ? obstacle === undefined : undefined }
+  // The record is for later where no API server answers.
+  const inside = obstacle?.answers === false ? {} : await observeInside(platform, asked, memory)
+  return await observeKeys(request, platform, memory, { ...asked, ...inside })
 }
 
 async function observeCluster(
@@ -92,39 +113,81 @@ async function observeCluster(
 
 /** What the API server says. */
 async function observeInside(
-  kubernetes: Kubernetes,
-  cluster: Cluster | undefined,
+  platform: Platform,
+  asked: ObservedCluster | undefined,
   memory: Memory
-): Promise<Pick<Observed, 'record' | 'findings' | 'missingRights' | 'secretCount'>> {
-  const read = await readRecord(kubernetes.record, cluster, memory)
-  if (read === undefined) return { record: EMPTY_RECORD, findings: [], missingRights: [], secretCount: undefined }
+): Promise<Partial<Pick<Observed, 'apiServer' | 'record' | 'findings' | 'missingRights' | 'secretCount'>>> {
+  const kubernetes = await platform.kubernetes()
+  const read = await readRecord(kubernetes.record, asked, memory)
+  if (read === undefined) return {}
   memory.reachedApiServer = true
-  if (cluster !== undefined && minor(cluster.kubernetesVersion) < FIRST_KMS_V2_MINOR) {
+  if (asked !== undefined && minor(asked.cluster.kubernetesVersion) < FIRST_KMS_V2_MINOR) {
     memory.secretCount ??= await kubernetes.countSecrets()
   }
-  return { ...read, missingRights: await kubernetes.missingRights(), secretCount: memory.secretCount }
+  const missingRights = await kubernetes.missingRights()
+  return { apiServer: kubernetes.server, ...read, missingRights, secretCount: memory.secretCount }
+}
+
+async function observeKeyInUse(
+  request: Request,
+  platform: Platform,
+  memory: Memory,
+  bare: ObservedCluster
+): Promise<ObservedCluster> {
+  const { cluster } = bare
+  const { keyVault, signal } = platform
+  const pinned = versionOf(keyIdOf(cluster.kms))
+  if (pinned === undefined) return bare
+  const attached = vaultsInQuestion(request, cluster, undefined)
+  const vaults = await observeVaults(request.operation, attached, cluster.identity, platform, memory)
+  const reader = keyReaders(attached, vaults, platform)(pinned)
+  const read = await reader.readKey(pinned, signal)
+  // Only the vault itself knows of deleted keys.
+  const isGone = reader !== keyVault && read.kind === 'unreadable' && read.reason === 'not-found'
+  const asked = isGone ? await keyVault.readKey(pinned, signal) : read
+  const observation = asked.kind === 'unreadable' && asked.reason !== 'deleted' ? read : asked
+  const isOwnRepair = observation.kind === 'readable' && sameKeyVersion(memory.repairedKeyId, pinned.url)
+  const key: KeyObservation = isOwnRepair
+    ? { ...observation, key: { repaired: bare.now, ...observation.key } }
+    : observation
+  return { ...bare, keys: new Map([[pinned.url.toLowerCase(), key]]) }
 }
 
 /** The keys in question, and the goal that the record or this run has. */
-async function observeKeys(request: Request, platform: Platform, memory: Memory, seen: Observed): Promise<Observed> {
+async function observeKeys(
+  request: Request,
+  platform: Platform,
+  memory: Memory,
+  seen: ObservedCluster
+): Promise<Observed> {
+  const { signal } = platform
   const goal = seen.record.goal ?? memory.goal
-  const pinned = versionOf(seen.cluster && keyIdOf(seen.cluster.kms))
+  const pinned = versionOf(keyIdOf(seen.cluster.kms))
   const attached = vaultsInQuestion(request, seen.cluster, goal)
-  const vaults = await observeVaults(request.operation, attached, seen.cluster?.identity, platform, memory)
+  const vaults = await observeVaults(request.operation, attached, seen.cluster.identity, platform, memory)
   const readerOf = keyReaders(attached, vaults, platform)
-  const chosenAmong = keyToChooseFrom(request, pinned)
+  const aimed = goal && versionOf(keyIdOf(goal.kms))
+  const chosenAmong = keyToChooseFrom(request, pinned, goal?.operation === 'rotate' ? aimed : undefined)
   const keyVersions =
-    chosenAmong && (await readerOf(chosenAmong).listVersions(chosenAmong.vaultUrl, chosenAmong.name, platform.signal))
-  const newest = keyVersions?.kind === 'readable' ? newestUsable(keyVersions.versions, seen.now)?.id : undefined
+    chosenAmong && (await readerOf(chosenAmong).listVersions(chosenAmong.vaultUrl, chosenAmong.name, signal))
+  const usable = keyVersions?.kind === 'readable' ? usableVersions(keyVersions.versions, seen.now) : []
+  // To retire a key version takes two.
+  const newest = usable.slice(-2).map(({ id }) => id)
   const desired = request.desired?.key
   const named = desired !== undefined && hasVersion(desired) ? desired : undefined
-  const ids = [pinned, request.key, named, newest, versionOf(memory.madeKeyId), goal && versionOf(keyIdOf(goal.kms))]
-  const keys = await readKeys(ids, readerOf, platform.signal)
-  const readSoFar = withGoal({ ...seen, ...vaults, keys, keyVersions }, goal, memory)
+  const [previous] = pinned === undefined ? [] : keyIdsBefore(seen.record, pinned.url)
+  const ids = [request.key, named, ...newest, ...[previous, ...memory.madeKeyIds].map(versionOf), aimed]
+  const keys = await readKeys(ids, seen.keys, readerOf, signal)
+  const rotationPolicy = await observeRotationPolicy(request, pinned && keys.get(pinned.url.toLowerCase()), readerOf, {
+    ...platform,
+    memory
+  })
+  const known: ObservedCluster = { ...seen, ...vaults, keys, keyVersions, rotationPolicy }
+  const readSoFar = withGoal(known, goal, memory)
   return {
     ...readSoFar,
     dataPlane: await observeDataPlane(decide(request, readSoFar), readerOf, platform, memory),
-    findings: [...seen.findings, ...noteUnknownAccess(readSoFar)]
+    findings: [...seen.findings, ...noteUnknownAccess(known), ...checkKeysHeld(request, known)]
   }
 }
 
@@ -135,13 +198,26 @@ function withGoal(observed: Observed, goal: Goal | undefined, memory: Memory): O
   return { ...observed, goal: { goal, fromEarlierRun: !ownGoal } }
 }
 
+/** Nothing of a rotation hangs on it but a warning: a key that can't be read is not asked for it. */
+async function observeRotationPolicy(
+  { operation }: Request,
+  key: KeyObservation | undefined,
+  readerOf: (key: Pick<Key, 'vaultUrl'>) => KeyReader,
+  { memory, signal }: { readonly memory: Memory; readonly signal: AbortSignal }
+): Promise<VersionLife | undefined> {
+  const rotates = operation === 'rotate' || operation === 'reconcile'
+  if (!rotates || key?.kind !== 'readable') return undefined
+  const { id } = key.key
+  const name = accessKey(id.vaultUrl, id.name)
+  const { rotationPolicies } = memory.seen
+  const asked = rotationPolicies.get(name) ?? readerOf(id).readRotationPolicy(id.vaultUrl, id.name, signal)
+  rotationPolicies.set(name, asked)
+  return await asked
+}
+
 /** Of the key that the cluster has, of the one that was asked for, and of the goal's. */
-function vaultsInQuestion(
-  request: Request,
-  cluster: Cluster | undefined,
-  goal: Goal | undefined
-): readonly AttachedVault[] {
-  const profiles = [cluster?.kms, goal?.kms].filter((profile) => profile?.enabled === true)
+function vaultsInQuestion(request: Request, cluster: Cluster, goal: Goal | undefined): readonly AttachedVault[] {
+  const profiles = [cluster.kms, goal?.kms].filter((profile) => profile?.enabled === true)
   const attachments: Attachment[] = profiles.flatMap(({ keyId, networkAccess }) => {
     const key = keyVersionFrom(keyId)
     return key === undefined ? [] : [{ key, networkAccess }]
@@ -154,21 +230,22 @@ function vaultsInQuestion(
   return attachedVaults(attachments, [...profiles.map((profile) => profile.vaultResourceId), vaultResourceId])
 }
 
-/** Undefined where the API server of a failed cluster does not answer. */
+/** Undefined where the API server does not answer, and that is no news. */
 async function readRecord(
   store: Kubernetes['record'],
-  cluster: Cluster | undefined,
+  asked: ObservedCluster | undefined,
   memory: Memory
 ): Promise<{ readonly record: ClusterRecord; readonly findings: readonly Finding[] } | undefined> {
   try {
     const { record, forbidden } = await store.read()
     // Without Azure nothing is kept there.
-    return { record, findings: forbidden && cluster !== undefined ? [finding('warning', 'record-forbidden')] : [] }
+    return { record, findings: forbidden && asked !== undefined ? [finding('warning', 'record-forbidden')] : [] }
   } catch (error) {
     if (!(error instanceof ActionError) || error.code !== 'api-server-unreachable') throw error
-    // That the API server of a failed cluster does not answer is no news: that the cluster has failed is.
-    if (cluster?.phase === 'failed') return undefined
-    const why = cluster && !memory.reachedApiServer ? whyUnreachable(error, cluster) : undefined
+    // That the cluster has failed is news, or what is wrong with its key.
+    if (asked?.cluster.phase === 'failed' || asked?.apiServersReady !== undefined) return undefined
+    const trouble = asked && troubleOf(asked)?.finding('refusal')
+    const why = trouble ?? (asked && !memory.reachedApiServer ? whyUnreachable(error, asked.cluster) : undefined)
     throw why === undefined ? error : new ActionError(why.code, why.message, { fix: why.fix, cause: error })
   }
 }
@@ -179,25 +256,31 @@ export function whyUnreachable({ message, cause, fix }: ActionError, cluster: Cl
   return explainUnreachable(cluster, message, { isKnown: cause.code !== 'ENOTFOUND' })
 }
 
+/** Those that are known already, and these. */
 async function readKeys(
   ids: readonly (KeyVersion | undefined)[],
-  readerOf: (key: Key) => KeyReader,
+  known: ReadonlyMap<string, KeyObservation>,
+  readerOf: (key: Pick<Key, 'vaultUrl'>) => KeyReader,
   signal: AbortSignal
 ): Promise<ReadonlyMap<string, KeyObservation>> {
   const unique = new Map<string, KeyVersion>()
-  for (const id of ids) if (id !== undefined) unique.set(id.url.toLowerCase(), id)
+  for (const id of ids) if (id !== undefined && !known.has(id.url.toLowerCase())) unique.set(id.url.toLowerCase(), id)
   const keys = await Promise.all(
     [...unique].map(async ([url, id]): Promise<[string, KeyObservation]> => [
       url,
       await readerOf(id).readKey(id, signal)
     ])
   )
-  return new Map(keys)
+  return new Map([...known, ...keys])
 }
 
-/** The key of which the operation chooses a version by itself. */
-function keyToChooseFrom({ operation, desired }: Request, pinned: KeyVersion | undefined): Key | undefined {
-  if (operation === 'rotate') return pinned
+/** The key of which the operation chooses a version by itself: that of a rotation under way, unless another one was asked for. */
+function keyToChooseFrom(
+  { operation, desired, key }: Request,
+  pinned: KeyVersion | undefined,
+  aimed: KeyVersion | undefined
+): Key | undefined {
+  if (operation === 'rotate') return pinned && (key ?? aimed ?? pinned)
   return desired?.key !== undefined && !hasVersion(desired.key) ? desired.key : undefined
 }
 

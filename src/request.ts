@@ -166,6 +166,11 @@ export function parseRequest(inputs: RawInputs): Request {
   }
 }
 
+/** The age at which a key version is to be rotated off, in milliseconds; undefined: none was asked for. */
+export function maxKeyAgeOf({ maxKeyAge, desired }: Request): number | undefined {
+  return maxKeyAge ?? desired?.maxKeyAge
+}
+
 /** Which operations take an input that is not for all of them. */
 const TAKEN_BY: Readonly<Record<string, readonly OperationName[]>> = {
   'key-id': ['enable', 'rotate', 'migrate-v2'],

@@ -30,6 +30,8 @@ export interface BedOptions extends Pick<AzureOptions, 'cloud' | 'timeScale' | '
   readonly kms?: boolean
   readonly cluster?: Omit<ClusterOptions, 'kms'>
   readonly vault?: VaultKind
+  /** See ControlPlaneOptions. */
+  readonly pluginTimeScale?: number
   /** Planted before the first run. */
   readonly secrets?: readonly SeedSecret[]
 }
@@ -130,7 +132,8 @@ async function startBed<C extends ControlPlane>(
       keyOperations: cluster.keyOperations,
       authenticateToken: (token) => cluster.authenticateToken(token),
       kmsV1: /^1\.(1\d|2[0-6])\./.test(options.cluster?.kubernetesVersion ?? ''),
-      encryption: cluster.encryption
+      encryption: cluster.encryption,
+      ...(options.pluginTimeScale !== undefined && { pluginTimeScale: options.pluginTimeScale })
     })
     closers.push(() => controlPlane.stop())
     cluster.attach(controlPlane)

@@ -76,6 +76,8 @@ export interface ControlPlaneOptions {
   /** Serve KMS v1 too, as AKS below Kubernetes 1.27. */
   readonly kmsV1?: boolean
   readonly encryption: EncryptionConfiguration
+  /** The embedded control plane: of the times at which it asks KMS v2 plugins for their status. As in kube-apiserver unless told. */
+  readonly pluginTimeScale?: number
 }
 
 /** etcd and API servers behind one address, real or embedded. */
@@ -89,6 +91,8 @@ export interface ControlPlane {
   readonly adminCertificate: { readonly certificate: string; readonly key: string }
   /** Restarts the API servers one after the other under another configuration; resolves when all of them serve under it. */
   roll(encryption: EncryptionConfiguration): Promise<void>
+  /** Restarts them under the configuration that they have, whether they become ready or not; resolves when they answer. */
+  restart(): Promise<void>
   /** What is in etcd under `/registry/secrets/`. */
   storedSecrets(): Promise<readonly StoredSecret[]>
   /** Creates namespaces and Secrets as fast as the control plane can take them. */

@@ -4,7 +4,7 @@ import { parseKeyId } from '../model/key-id.ts'
 import type { KeyDetails, KeyUnreadable } from '../model/key.ts'
 import type { Cloud } from './clouds.ts'
 import { parseServiceError, refusalToError } from './errors.ts'
-import type { KeyReader } from './key-vault.ts'
+import { REPAIRED_TAG, repairedAt, type KeyReader } from './key-vault.ts'
 import { listAll } from './paging.ts'
 import type { ArmAnswer, ResourceManager } from './resource-manager.ts'
 
@@ -28,6 +28,14 @@ export function createControlPlaneKeys(arm: ResourceManager, cloud: Cloud, vault
       const listing = await listAll(arm, { url: versions(keyName), apiVersion: API_VERSION, signal })
       if ('items' in listing) return { kind: 'readable', versions: listing.items.map((item) => keyFrom(item, cloud)) }
       return { kind: 'unreadable', ...unreadable(listing.refusal, `list the versions of the key ${keyName}`) }
+    },
+
+    async readRotationPolicy(_vaultUrl, keyName, signal) {
+      const url = `${encodeURI(vaultId)}/keys/${keyName}`
+      const answer = await arm.send({ method: 'GET', url, apiVersion: API_VERSION, signal })
+      if (answer.status !== 200) return undefined
+      const policy = asObject(asObject(asObject(answer.body)['properties'])['rotationPolicy'])
+      return { expiresAfter: asText(asObject(policy['attributes'])['expiryTime']) || undefined }
     }
   }
 }
@@ -59,12 +67,16 @@ export function keyFrom(body: JsonObject, cloud: Cloud): KeyDetails {
     )
   }
   const operations = properties['keyOps']
+  const updated = time(attributes['updated'])
+  const repaired = repairedAt(asObject(body['tags'])[REPAIRED_TAG])
   return {
     id,
     enabled: attributes['enabled'] !== false,
     created: time(attributes['created']) ?? 0,
     notBefore: time(attributes['nbf']),
     expires: time(attributes['exp']),
+    ...(updated !== undefined && { updated }),
+    ...(repaired !== undefined && { repaired }),
     keyType: asText(properties['kty']),
     keyOperations: Array.isArray(operations) ? operations.map(asText) : []
   }

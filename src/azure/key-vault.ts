@@ -1,13 +1,15 @@
 import type { TokenCredential } from '@azure/core-auth'
-import { RestError, type HttpClient, type PipelinePolicy } from '@azure/core-rest-pipeline'
-import { KeyClient, type KeyProperties as SdkKeyProperties } from '@azure/keyvault-keys'
+import { isRestError, RestError, type HttpClient, type PipelinePolicy } from '@azure/core-rest-pipeline'
+import { KeyClient, type DeletedKey, type KeyProperties as SdkKeyProperties } from '@azure/keyvault-keys'
 import { ActionError } from '../errors.ts'
 import { isJsonObject } from '../model/json.ts'
 import { parseKeyId, type KeyVersion } from '../model/key-id.ts'
 import type { KeyObservation, KeyProperties, KeyVersionsObservation } from '../model/key.ts'
+import type { VersionLife } from '../model/preparation.ts'
+import { minuteOf } from '../model/time.ts'
 import type { Cloud } from './clouds.ts'
 import { keyVaultError, keyVaultFailure, type KeyVaultFailure } from './key-vault-errors.ts'
-import type { Pause } from '../pause.ts'
+import { pause, type Pause } from '../pause.ts'
 import { transientRetryPolicy } from './retry-policy.ts'
 import { USER_AGENT } from './user-agent.ts'
 
@@ -47,6 +49,8 @@ export interface KeyReader {
   readKey(id: KeyVersion, signal?: AbortSignal): Promise<KeyObservation>
   /** In no order, as Key Vault has them. */
   listVersions(vaultUrl: string, keyName: string, signal?: AbortSignal): Promise<KeyVersionsObservation>
+  /** Undefined where it may not be read. */
+  readRotationPolicy(vaultUrl: string, keyName: string, signal?: AbortSignal): Promise<VersionLife | undefined>
 }
 
 /** The data plane of Key Vault. */
@@ -55,7 +59,35 @@ export interface KeyVault extends KeyReader {
   createVersion(vaultUrl: string, keyName: string, signal?: AbortSignal): Promise<KeyVersion>
   /** Whether a key of this name was deleted and can be recovered; false where that can't be seen. */
   isDeleted(vaultUrl: string, keyName: string, signal?: AbortSignal): Promise<boolean>
+  /** Changes a version's attributes, and marks it with the time of the repair. */
+  repairVersion(id: KeyVersion, repair: KeyRepair, signal?: AbortSignal): Promise<void>
+  /** Brings a deleted key back with all its versions, and waits until it can be read, some minutes at most. */
+  recoverKey(vaultUrl: string, keyName: string, signal?: AbortSignal): Promise<void>
 }
+
+/** What is given is changed. Times are in milliseconds since the epoch. */
+export interface KeyRepair {
+  readonly repaired: number
+  readonly enabled?: true
+  readonly expires?: number
+  readonly notBefore?: number
+}
+
+/** Tag of a version that this action repaired; its value is the time in ISO 8601. */
+export const REPAIRED_TAG = 'kms-etcd-encryption-repaired'
+
+/** The value of that tag in milliseconds since the epoch; undefined where it is none. */
+export function repairedAt(tag: unknown): number | undefined {
+  const time = typeof tag === 'string' ? Date.parse(tag) : NaN
+  return Number.isNaN(time) ? undefined : time
+}
+
+/** Key Vault takes no more of them. Source: learn.microsoft.com/azure/key-vault/keys/about-keys-details#key-tags */
+const MOST_TAGS = 15
+
+/** A recovery takes seconds as a rule, and some minutes at times. */
+const RECOVERY_POLL_MS = 2_000
+const MOST_RECOVERY_POLLS = 150
 
 export interface KeyVaultOptions {
   readonly httpClient?: HttpClient
@@ -67,6 +99,7 @@ export function createKeyVault(
   cloud: Cloud,
   { httpClient, ...retries }: KeyVaultOptions = {}
 ): KeyVault {
+  const wait = retries.pause ?? pause
   const clients = new Map<string, KeyClient>()
 
   function clientOf(vaultUrl: string): KeyClient {
@@ -80,7 +113,8 @@ export function createKeyVault(
         { policy: answeredByTheService, position: 'perCall' },
         {
           policy: transientRetryPolicy({
-            mayRepeat: (request) => request.method === 'GET',
+            // What a PATCH sets is the same the second time.
+            mayRepeat: (request) => request.method === 'GET' || request.method === 'PATCH',
             maxRetries: MAX_RETRIES,
             ...retries
           }),
@@ -93,14 +127,19 @@ export function createKeyVault(
     return client
   }
 
-  async function isDeleted(vaultUrl: string, keyName: string, signal?: AbortSignal): Promise<boolean> {
+  /** What there is to say of a deleted key; undefined where none can be seen. */
+  async function deletionOf(
+    vaultUrl: string,
+    keyName: string,
+    signal: AbortSignal | undefined
+  ): Promise<string | undefined> {
     try {
-      await clientOf(vaultUrl).getDeletedKey(keyName, withSignal(signal))
-      return true
+      const { properties } = await clientOf(vaultUrl).getDeletedKey(keyName, withSignal(signal))
+      return `The key ${keyName} ${deletionTimes(properties)}`
     } catch (error) {
       signal?.throwIfAborted()
       if (error instanceof ActionError) throw error
-      return false
+      return undefined
     }
   }
 
@@ -111,8 +150,8 @@ export function createKeyVault(
     keyName: string,
     signal: AbortSignal | undefined
   ) {
-    const deleted = failure.reason === 'not-found' && (await isDeleted(vaultUrl, keyName, signal))
-    return deleted ? { ...failure, reason: 'deleted' as const } : failure
+    const deletion = failure.reason === 'not-found' ? await deletionOf(vaultUrl, keyName, signal) : undefined
+    return deletion === undefined ? failure : { reason: 'deleted' as const, message: deletion }
   }
 
   async function listVersions(
@@ -135,7 +174,7 @@ export function createKeyVault(
   }
 
   return {
-    isDeleted,
+    isDeleted: async (...key) => (await deletionOf(...key)) !== undefined,
     listVersions,
 
     async readKey(id, signal) {
@@ -157,6 +196,17 @@ export function createKeyVault(
       }
     },
 
+    async readRotationPolicy(vaultUrl, keyName, signal) {
+      try {
+        const { expiresIn } = await clientOf(vaultUrl).getKeyRotationPolicy(keyName, withSignal(signal))
+        return { expiresAfter: expiresIn }
+      } catch (error) {
+        signal?.throwIfAborted()
+        if (error instanceof ActionError) throw error
+        return undefined
+      }
+    },
+
     async createVersion(vaultUrl, keyName, signal) {
       const before = await listVersions(vaultUrl, keyName, signal)
       try {
@@ -170,7 +220,52 @@ export function createKeyVault(
         if (made !== undefined) return made
         throw keyVaultError(failure, `make a new version of the key ${keyName} in the vault ${vaultName(vaultUrl)}`)
       }
+    },
+
+    async repairVersion(id, repair, signal) {
+      try {
+        await update(id, repair, signal)
+      } catch (error) {
+        signal?.throwIfAborted()
+        const failure = await orDeleted(keyVaultFailure(error, id.vaultName), id.vaultUrl, id.name, signal)
+        throw keyVaultError(failure, `repair the key version ${id.url}`)
+      }
+    },
+
+    async recoverKey(vaultUrl, keyName, signal) {
+      const attempt = `recover the key ${keyName} in the vault ${vaultName(vaultUrl)}`
+      for (let polls = 0; polls < MOST_RECOVERY_POLLS; polls++) {
+        if (polls > 0) await wait(RECOVERY_POLL_MS, signal)
+        try {
+          // Looks for the key first, asks for its recovery where there is none, and looks again.
+          const recovery = await clientOf(vaultUrl).beginRecoverDeletedKey(keyName, withSignal(signal))
+          if (recovery.isDone()) return
+        } catch (error) {
+          signal?.throwIfAborted()
+          // Its recovery is under way, as may be its deletion.
+          const isUnderWay = isRestError(error) && error.statusCode === 409
+          if (!isUnderWay) throw keyVaultError(keyVaultFailure(error, vaultName(vaultUrl)), attempt)
+        }
+      }
+      const minutes = (MOST_RECOVERY_POLLS * RECOVERY_POLL_MS) / 60_000
+      throw new ActionError(
+        'azure-unavailable',
+        `Could not ${attempt}: it is still under way after ${String(minutes)} minutes.`
+      )
     }
+  }
+
+  async function update(id: KeyVersion, repair: KeyRepair, signal: AbortSignal | undefined): Promise<void> {
+    const client = clientOf(id.vaultUrl)
+    const { properties } = await client.getKey(id.name, { version: id.version, ...withSignal(signal) })
+    const tags = { ...properties.tags, [REPAIRED_TAG]: new Date(repair.repaired).toISOString() }
+    await client.updateKeyProperties(id.name, id.version, {
+      ...(repair.enabled !== undefined && { enabled: repair.enabled }),
+      ...(repair.expires !== undefined && { expiresOn: new Date(repair.expires) }),
+      ...(repair.notBefore !== undefined && { notBefore: new Date(repair.notBefore) }),
+      ...(Object.keys(tags).length <= MOST_TAGS && { tags }),
+      ...withSignal(signal)
+    })
   }
 
   async function madeSince(
@@ -194,13 +289,23 @@ function toProperties(properties: SdkKeyProperties, cloud: Cloud): KeyProperties
       `Key Vault answered with a key id that can’t be read: ${properties.id ?? 'none'}.`
     )
   }
+  const repaired = repairedAt(properties.tags?.[REPAIRED_TAG])
   return {
     id,
     enabled: properties.enabled ?? true,
     created: properties.createdOn?.getTime() ?? 0,
     notBefore: properties.notBefore?.getTime(),
-    expires: properties.expiresOn?.getTime()
+    expires: properties.expiresOn?.getTime(),
+    ...(properties.updatedOn !== undefined && { updated: properties.updatedOn.getTime() }),
+    ...(repaired !== undefined && { repaired })
   }
+}
+
+function deletionTimes({ deletedOn, scheduledPurgeDate }: DeletedKey['properties']): string {
+  const deleted = deletedOn === undefined ? 'was deleted' : `was deleted on ${minuteOf(deletedOn.getTime())}`
+  return scheduledPurgeDate === undefined
+    ? `${deleted}, and can be recovered.`
+    : `${deleted}, and can be recovered until ${minuteOf(scheduledPurgeDate.getTime())}.`
 }
 
 function withSignal(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {

@@ -7,6 +7,7 @@ import { readKubeconfig, type EndpointOptions } from './connection.ts'
 import { estimateSecrets } from './listing.ts'
 import { acquireLock, type Lock } from './lock.ts'
 import { proveSecrets, type ProofOptions } from './proof.ts'
+import { findObstacle, type Obstacle } from './readiness.ts'
 import { RecordStore } from './record.ts'
 
 /** What runs do in a cluster. */
@@ -26,6 +27,8 @@ export interface Kubernetes {
       'signal' | 'onProgress' | 'writeKey' | 'keyChange' | 'behindMs' | 'maxRequestsPerSecond'
     >
   ): Promise<Proof>
+  /** See `findObstacle`. */
+  obstacle(): Promise<Obstacle | undefined>
   /** Ends all connections but those of a lock that is still held. */
   close(): void
 }
@@ -71,6 +74,7 @@ export function connectKubernetes(options: KubernetesOptions): Kubernetes {
         ...proof,
         maxRequestsPerSecond: lower(maxRequestsPerSecond, proof.maxRequestsPerSecond)
       }),
+    obstacle: () => findObstacle({ endpoint, signal }),
     close: () => api.close()
   }
 }

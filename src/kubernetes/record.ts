@@ -146,11 +146,12 @@ function parseGoal(text: string): Goal | undefined {
     return undefined
   }
   if (!isJsonObject(value)) return undefined
-  const kms = parseKmsProfile(value['kms'])
-  const { operation, fromKeyId, kubernetesVersion } = value
-  if (kms === undefined || typeof operation !== 'string') return undefined
-  if (!isOptionalText(fromKeyId) || !isOptionalText(kubernetesVersion)) return undefined
-  return { operation, kms, fromKeyId, kubernetesVersion }
+  const { operation, kms: kmsValue, fromKeyId, kubernetesVersion, retiring, ...unknown } = value
+  const kms = parseKmsProfile(kmsValue)
+  // What a later version of this action has added would be left undone.
+  if (kms === undefined || typeof operation !== 'string' || Object.keys(unknown).length > 0) return undefined
+  if (!isOptionalText(fromKeyId) || !isOptionalText(kubernetesVersion) || !isOptionalText(retiring)) return undefined
+  return { operation, kms, fromKeyId, kubernetesVersion, ...(retiring !== undefined && { retiring }) }
 }
 
 function parseKmsProfile(value: unknown): KmsProfile | undefined {

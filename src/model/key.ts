@@ -7,6 +7,10 @@ export interface KeyProperties {
   readonly created: number
   readonly notBefore: number | undefined
   readonly expires: number | undefined
+  /** When its attributes were last changed, whatever of them. */
+  readonly updated?: number
+  /** When this action made it usable again, so that the cluster can be rotated off it; until then a rotation is due. */
+  readonly repaired?: number
 }
 
 /** A key version with its material's properties: what the preflight of a new key needs. */
@@ -28,14 +32,40 @@ export type KeyVersionsObservation =
 
 export type KeyUnreadable = 'not-found' | 'deleted' | 'forbidden' | 'unreachable'
 
-/** The newest version that can be used now, by creation: Key Vault lists versions in no order. */
+/** When a key version in use is to be rotated off, by the age that is asked for: at once where it was only repaired for that. */
+export function rotationDueAt({ created, repaired }: KeyProperties, maxKeyAge: number): number {
+  return repaired ?? created + maxKeyAge
+}
+
+/** What keeps AKS from encrypting under a key version. With `deleted` the key can be recovered; with `not-found` it can't. */
+export type KeyDefect = 'deleted' | 'not-found' | 'disabled' | 'expired' | 'not-yet-valid'
+
+/** Empty where there is none, or where the key can't be looked at. */
+export function defectsOf(observation: KeyObservation, now: number): readonly KeyDefect[] {
+  if (observation.kind === 'unreadable') {
+    return observation.reason === 'deleted' || observation.reason === 'not-found' ? [observation.reason] : []
+  }
+  const { enabled, expires, notBefore } = observation.key
+  const defects: KeyDefect[] = []
+  if (!enabled) defects.push('disabled')
+  if (expires !== undefined && expires <= now) defects.push('expired')
+  if (notBefore !== undefined && notBefore > now) defects.push('not-yet-valid')
+  return defects
+}
+
+/** Those that can be used now, the newest last: Key Vault lists versions in no order. */
+export function usableVersions(versions: readonly KeyProperties[], now: number): readonly KeyProperties[] {
+  return versions.filter((version) => isUsable(version, now)).toSorted(byAge)
+}
+
+/** Oldest first. Key Vault counts in seconds; of two versions of the same second always the same one is taken for the older. */
+export function byAge(a: KeyProperties, b: KeyProperties): number {
+  return a.created - b.created || a.id.version.localeCompare(b.id.version)
+}
+
+/** The newest version that can be used now. */
 export function newestUsable(versions: readonly KeyProperties[], now: number): KeyProperties | undefined {
-  return versions
-    .filter((version) => isUsable(version, now))
-    .reduce<KeyProperties | undefined>(
-      (newest, version) => (newest === undefined || version.created > newest.created ? version : newest),
-      undefined
-    )
+  return usableVersions(versions, now).at(-1)
 }
 
 /** The newest usable version, where it is newer than the one in use. */

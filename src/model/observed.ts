@@ -5,7 +5,7 @@ import type { KeyObservation, KeyVersionsObservation } from './key.ts'
 import type { Key } from './key-id.ts'
 import type { KubernetesRight } from './kubernetes-rights.ts'
 import { sameKmsProfile } from './kms-profile.ts'
-import type { ObservedPreparation } from './preparation.ts'
+import type { ObservedPreparation, VersionLife } from './preparation.ts'
 import type { DataPlane, Permission, VaultAccess, VaultObservation } from './vault.ts'
 
 /** Everything that a decision may depend on, read at one moment. */
@@ -14,12 +14,14 @@ export interface Observed {
   readonly now: number
   /** Undefined where Azure knows none: a cluster by its kubeconfig alone, or one that is yet to be created. */
   readonly cluster: Cluster | undefined
-  /** Host and port of the API server; undefined where it was not asked for anything. */
+  /** Host and port of the API server; undefined where it was not asked for anything, or did not answer. */
   readonly apiServer: string | undefined
   /** Rights in Kubernetes that a proof takes and the credential lacks, as far as the API server says so. */
   readonly missingRights: readonly KubernetesRight[]
   /** About how many Secrets there are; counted only while the cluster runs a Kubernetes with KMS v1, and kept for the run. */
   readonly secretCount: number | undefined
+  /** Whether the API servers say that they are ready; undefined where they were not asked. */
+  readonly apiServersReady: boolean | undefined
   /** Whether this run's own passes have proved every Secret under the cluster's present profile. */
   readonly secretsProved: boolean
   /** What the record in the cluster says; empty where there is none or it may not be read. */
@@ -28,10 +30,12 @@ export interface Observed {
   readonly goal: { readonly goal: Goal; readonly fromEarlierRun: boolean } | undefined
   /** By key version url in lower case: the pinned, the requested, the newest and the goal's version, as far as there are. */
   readonly keys: ReadonlyMap<string, KeyObservation>
-  /** All versions of the key that the operation chooses among: the one that the cluster pins, or that is desired; undefined where there is none. */
+  /** All versions of the key that the operation chooses among: the one that the cluster is to encrypt under; undefined where there is none. */
   readonly keyVersions: KeyVersionsObservation | undefined
-  /** Url of the key version that this run made: taken whatever the vault's list shows by now. */
-  readonly madeKeyId: string | undefined
+  /** Of the key that the cluster pins; undefined where it may not be read, or was not. */
+  readonly rotationPolicy: VersionLife | undefined
+  /** Urls of the key versions that this run made: newer than any other, whatever the vault's list shows by now. */
+  readonly madeKeyIds: readonly string[]
   /** By vault url in lower case: those of the pinned, the requested and the goal's key, as far as there are. */
   readonly vaults: ReadonlyMap<string, VaultObservation>
   /** What the cluster's identity may do, by url of the key without a version, in lower case. */

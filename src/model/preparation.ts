@@ -58,6 +58,9 @@ export interface RotationPolicy {
   readonly expiresAfter: string | undefined
 }
 
+/** What of a policy bears on a rotation. */
+export type VersionLife = Pick<RotationPolicy, 'expiresAfter'>
+
 export type VaultKeyObservation =
   | { readonly kind: 'readable'; readonly key: VaultKey }
   | {

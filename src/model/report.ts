@@ -109,6 +109,8 @@ export interface RunReport {
   readonly proved: boolean
   /** When the key version in use at the end reaches its greatest age; undefined where none was asked for, or it could not be read. */
   readonly rotationDueAt: string | undefined
+  /** Since when the key version in use at the start had been due; undefined where it was not. */
+  readonly rotationOverdueSince: string | undefined
   readonly plan: Plan | undefined
   /** Of a dry run. */
   readonly estimate: Estimate | undefined

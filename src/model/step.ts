@@ -1,5 +1,6 @@
 import type { Finding } from './finding.ts'
 import type { Goal } from './goal.ts'
+import type { KeyDefect } from './key.ts'
 import type { KmsProfile } from './kms-profile.ts'
 import type { KeySize } from './preparation.ts'
 import type { Purpose } from './roles.ts'
@@ -8,6 +9,14 @@ import type { Vault } from './vault.ts'
 /** What can be done; each kind is carried out by the file of its name in src/steps. */
 export type Step =
   | { readonly kind: 'wait-for-cluster' }
+  /** `validFor`: milliseconds for which an expired version is made valid. */
+  | {
+      readonly kind: 'repair-key'
+      readonly keyId: string
+      readonly defects: readonly KeyDefect[]
+      readonly validFor: number
+    }
+  | { readonly kind: 'wait-for-api-servers' }
   | { readonly kind: 'create-key-version'; readonly vaultUrl: string; readonly keyName: string }
   | { readonly kind: 'record-goal'; readonly goal: Goal }
   | { readonly kind: 'prove-secrets'; readonly when: 'before-change' | 'after-change' | 'no-change' }

@@ -8,6 +8,7 @@ import type { Request } from '../request.ts'
 import { disable } from './disable.ts'
 import { enable } from './enable.ts'
 import { migrateV2 } from './migrate-v2.ts'
+import { isMended, mendKeyInUse } from './mend-key.ts'
 import type { Operation } from './operation.ts'
 import { prepare } from './prepare.ts'
 import { reconcile } from './reconcile.ts'
@@ -41,6 +42,8 @@ function decideWithoutCluster(request: Request, observed: Observed): Decision {
 /** Once the cluster is in a state in which anything can be done. */
 function decideOnCluster(request: Request, observed: ObservedCluster): Decision {
   const { phase, provisioningState } = observed.cluster
+  const mending = request.operation === 'rotate' && phase !== 'deleting' ? mendKeyInUse(request, observed) : undefined
+  if (mending !== undefined) return mending
   switch (phase) {
     case 'changing':
       return step({ kind: 'wait-for-cluster' })
@@ -49,8 +52,8 @@ function decideOnCluster(request: Request, observed: ObservedCluster): Decision 
     case 'deleting':
       return refused(refusal('cluster-deleting'))
     case 'failed':
-      // A failed update of an operation that is under way is mended by going on with it.
-      if (observed.goal === undefined) {
+      // A failed update of an operation that is under way is mended by going on with it, and one that failed for its key by rotating.
+      if (observed.goal === undefined && !isMended(observed)) {
         return refused(refusal('cluster-failed', `The cluster or a node pool is in the state ${provisioningState}.`))
       }
       break

@@ -6,6 +6,7 @@ import { sameKeyVersion } from '../model/key-id.ts'
 import { keyIdOf, sameKmsProfile, type KmsProfile } from '../model/kms-profile.ts'
 import type { Observed, ObservedCluster } from '../model/observed.ts'
 import type { Decision, Step } from '../model/step.ts'
+import { troubleOf } from '../preflight/key-in-use.ts'
 import { adviseProfile, checkProfile } from '../preflight/profile.ts'
 
 export function step(step: Step): Decision {
@@ -62,6 +63,9 @@ export function reachProfile(
   }
   const findings = checkProfile(observed, profile)
   if (findings.length > 0) return refused(...findings)
+  // Every change of the profile starts the API servers anew, and what they have in memory of the key in use is gone then.
+  const trouble = troubleOf(observed)
+  if (trouble !== undefined) return refused(trouble.finding('refusal'))
   if (!isRecorded(observed, goal)) return step({ kind: 'record-goal', goal })
   if (!observed.secretsProved) return step({ kind: 'prove-secrets', when: 'before-change' })
   return step({ kind: 'set-kms-profile', profile })

@@ -1,102 +1,142 @@
-import type { Code } from '../errors.ts'
 import { finding, refusal, type Finding } from '../model/finding.ts'
-import type { Goal } from '../model/goal.ts'
-import { newerUsable } from '../model/key.ts'
+import { isFirstOfTwo, type Goal } from '../model/goal.ts'
+import { rotationDueAt } from '../model/key.ts'
 import { keyVersionFrom, sameKeyVersion } from '../model/key-id.ts'
-import { sameKmsProfile, type KmsOn } from '../model/kms-profile.ts'
+import { kmsOn, sameKmsProfile, type KmsOn } from '../model/kms-profile.ts'
 import { keyOf, type ObservedCluster } from '../model/observed.ts'
 import type { Decision } from '../model/step.ts'
 import { checkDataPlane } from '../preflight/data-plane.ts'
 import { unreadableKey } from '../preflight/key.ts'
+import { troubleOf } from '../preflight/key-in-use.ts'
 import { adviseProfile, checkProfile } from '../preflight/profile.ts'
 import type { Request } from '../request.ts'
+import { newerVersions } from './newer-versions.ts'
 import type { Operation } from './operation.ts'
 import { profileWith } from './profile.ts'
-import { done, goalUnderWay, proveThenDone, reachProfile, refused, step } from './reach.ts'
+import { done, goalUnderWay, isRecorded, proveThenDone, reachProfile, refused, step } from './reach.ts'
 
-/** Choose the key version → preflight → prove → set the profile → prove. Never two rotations in one run. */
+/**
+ * Choose the key version → preflight → prove → set the profile → prove. Two rotations in one run only where the key version in use
+ * is to be retired: both versions are there before the first one, and its proof comes before the second one.
+ */
 export const rotate: Operation = (request, observed) => {
   const { kms } = observed.cluster
   if (!kms.enabled) return refused(refusal('kms-off'))
+  const trouble = troubleOf(observed)
+  if (trouble !== undefined) return refused(trouble.finding('refusal'))
 
-  const goal = goalUnderWay(observed, 'rotate')
+  const goal = goalOf(request, observed)
   if (goal !== undefined && sameKmsProfile(kms, goal.kms)) return finish(request, observed, goal)
-  if (goal?.kms.enabled === true && agrees(request, goal.kms) && checkProfile(observed, goal.kms).length === 0) {
-    return reachProfile(observed, goal, goal.kms, rotated)
+  if (goal !== undefined && agrees(request, goal) && checkProfile(observed, goal.kms).length === 0) {
+    return pursue(observed, goal)
   }
 
   const notDue = dueLater(request, observed, kms)
   if (notDue !== undefined) return done(notDue)
 
-  const keyId = request.key?.url ?? observed.madeKeyId ?? newerVersion(observed, kms)
-  if (keyId === undefined) return createVersion(request, observed, kms)
+  const retires = request.retirePrevious || goal?.retiring !== undefined
+  const keyId = request.key?.url ?? newerVersions(observed, [kms.keyId]).at(retires ? -2 : -1)?.id.url
+  if (keyId === undefined) return createVersion(observed, profileWith(kms.keyId, request, observed))
   if (sameKeyVersion(keyId, kms.keyId)) {
     const sentence = 'The cluster already encrypts under this key version.'
     return proveThenDone(observed, sentence, adviseProfile(observed, kms))
   }
   const wanted = profileWith(keyId, request, observed)
-  return reachProfile(
-    observed,
-    { operation: 'rotate', kms: wanted, fromKeyId: kms.keyId, kubernetesVersion: undefined },
-    wanted,
-    rotated
-  )
+  return pursue(observed, rotation(wanted, kms.keyId, retires ? kms.keyId : undefined))
 }
 
-const rotated = { sentence: 'The key is rotated, and every Secret is encrypted under the new key version.' }
+/** A goal that leaves KMS on. */
+type Rotation = Goal & { readonly kms: KmsOn }
 
-/** The new key version is pinned already: what is left is the proof, and no second rotation on top of it. */
-function finish(request: Request, observed: ObservedCluster, goal: Goal): Decision {
-  const interrupted = observed.goal?.fromEarlierRun === true
-  const findings: Finding[] = []
-  if (goal.kms.enabled && !agrees(request, goal.kms)) {
-    findings.push(
-      finding('warning', 'key-not-reached', `Wanted was ${request.key?.url ?? ''}; in use is ${goal.kms.keyId}.`)
-    )
+function rotation(kms: KmsOn, fromKeyId: string | undefined, retiring: string | undefined): Rotation {
+  const goal: Rotation = { operation: 'rotate', kms, fromKeyId, kubernetesVersion: undefined }
+  return retiring === undefined ? goal : { ...goal, retiring }
+}
+
+/** The goal under way. A single rotation under way is the first of two where its key version of before is to be retired now. */
+function goalOf(request: Request, observed: ObservedCluster): Rotation | undefined {
+  const goal = goalUnderWay(observed, 'rotate')
+  if (goal?.kms.enabled !== true) return undefined
+  return rotation(goal.kms, goal.fromKeyId, goal.retiring ?? (request.retirePrevious ? goal.fromKeyId : undefined))
+}
+
+/** Whether the key that was asked for, if any, is that of the goal, or the one between the two rotations. */
+function agrees({ key }: Request, goal: Rotation): boolean {
+  if (key === undefined || sameKeyVersion(key.url, goal.kms.keyId)) return true
+  return goal.retiring !== undefined && !isFirstOfTwo(goal) && sameKeyVersion(key.url, goal.fromKeyId)
+}
+
+/** The new key version is pinned already: what is left is the proof, and no second rotation on top but the one asked for. */
+function finish(request: Request, observed: ObservedCluster, goal: Rotation): Decision {
+  const findings = agrees(request, goal)
+    ? []
+    : [finding('warning', 'key-not-reached', `Wanted was ${request.key?.url ?? ''}; in use is ${goal.kms.keyId}.`)]
+  if (isFirstOfTwo(goal)) return goOnToSecond(observed, goal, findings)
+  return reachProfile(observed, goal, goal.kms, { sentence: sentenceOf(goal, observed), findings })
+}
+
+/** To the key version of a goal that is not pinned yet. */
+function pursue(observed: ObservedCluster, goal: Rotation): Decision {
+  if (isFirstOfTwo(goal)) {
+    // Whatever keeps the second rotation from being made is to be found before the first one.
+    const second = secondOf(observed, goal)
+    if (second === undefined) return createVersion(observed, goal.kms)
+    const findings = checkProfile(observed, second.kms)
+    if (findings.length > 0) return refused(...findings)
   }
-  return reachProfile(observed, goal, goal.kms, {
-    sentence: interrupted
-      ? 'Finished the interrupted rotation: every Secret is encrypted under the new key version.'
-      : rotated.sentence,
-    findings
-  })
+  return reachProfile(observed, goal, goal.kms, { sentence: sentenceOf(goal, observed) })
 }
 
-function agrees(request: Request, profile: KmsOn): boolean {
-  return request.key === undefined || sameKeyVersion(request.key.url, profile.keyId)
+/** Prove under the first key version, then on to the second one. */
+function goOnToSecond(observed: ObservedCluster, goal: Rotation, findings: readonly Finding[]): Decision {
+  if (!isRecorded(observed, goal)) return step({ kind: 'record-goal', goal })
+  const first = reachProfile(observed, goal, goal.kms, { sentence: '' })
+  if (first.kind !== 'done') return first
+  const second = secondOf(observed, goal)
+  if (second === undefined) return createVersion(observed, goal.kms)
+  return reachProfile(observed, second, second.kms, { sentence: sentenceOf(second, observed), findings })
+}
+
+/** The rotation after the first of two; undefined where there is no key version for it yet. */
+function secondOf(observed: ObservedCluster, { kms, retiring }: Rotation): Rotation | undefined {
+  const newest = newerVersions(observed, [kms.keyId, ...(retiring === undefined ? [] : [retiring])]).at(-1)
+  if (newest === undefined) return undefined
+  return rotation(kmsOn(newest.id.url, kms.networkAccess, kms.vaultResourceId), kms.keyId, retiring)
+}
+
+function sentenceOf({ retiring }: Rotation, observed: ObservedCluster): string {
+  if (retiring !== undefined) {
+    return `The key is rotated twice, and every Secret is encrypted under the newest key version. AKS holds ${retiring} no longer: it may be disabled now.`
+  }
+  return observed.goal?.fromEarlierRun === true
+    ? 'Finished the interrupted rotation: every Secret is encrypted under the new key version.'
+    : 'The key is rotated, and every Secret is encrypted under the new key version.'
 }
 
 /** The sentence for a key version that is younger than asked for; undefined when a rotation is due. */
 function dueLater(request: Request, observed: ObservedCluster, kms: KmsOn): string | undefined {
   const current = keyOf(observed, kms.keyId)
   if (request.maxKeyAge === undefined || current?.kind !== 'readable') return undefined
-  const due = current.key.created + request.maxKeyAge
+  const due = rotationDueAt(current.key, request.maxKeyAge)
   if (due <= observed.now) return undefined
   return `Not due until ${new Date(due).toISOString().slice(0, 10)}: nothing was touched.`
 }
 
-/** The newest usable version of the same key, when the cluster is behind it. */
-function newerVersion(observed: ObservedCluster, kms: KmsOn): string | undefined {
-  if (observed.keyVersions?.kind !== 'readable') return undefined
-  return newerUsable(observed.keyVersions.versions, kms.keyId, observed.now)?.id.url
-}
-
-/** What a version in use that can no longer encrypt, or soon not, is refused for; to rotate away from it, it is a reason. */
-const ONLY_OF_THIS_VERSION: readonly Code[] = ['key-disabled', 'key-expired', 'key-expires-soon', 'key-not-yet-valid']
-
-/** A new version has the type and the operations of the version in use, so that this one is checked before it is made. */
-function createVersion(request: Request, observed: ObservedCluster, kms: KmsOn): Decision {
-  const current = keyOf(observed, kms.keyId)
-  const pinned = keyVersionFrom(kms.keyId)
-  if (current === undefined || pinned === undefined)
-    return refused(refusal('key-not-found', `${kms.keyId} was not read.`))
-  const findings = [
-    ...checkProfile(observed, profileWith(kms.keyId, request, observed)),
-    ...checkDataPlane(observed)
-  ].filter(({ code }) => !ONLY_OF_THIS_VERSION.includes(code))
+/**
+ * A new version has the type and the operations of the one in a profile, which is checked before it is made. Of the version in use it
+ * does not matter that it expires soon.
+ */
+function createVersion(observed: ObservedCluster, profile: KmsOn): Decision {
+  const key = keyVersionFrom(profile.keyId)
+  if (key === undefined) return refused(refusal('key-not-found', `${profile.keyId} names no version.`))
+  const { kms } = observed.cluster
+  const isInUse = kms.enabled && sameKeyVersion(profile.keyId, kms.keyId)
+  const findings = [...checkProfile(observed, profile), ...checkDataPlane(observed)].filter(
+    ({ code }) => !(isInUse && code === 'key-expires-soon')
+  )
   if (findings.length > 0) return refused(...findings)
   if (observed.keyVersions?.kind === 'unreadable') {
     return refused(unreadableKey(observed.keyVersions.reason, observed.keyVersions.message))
   }
-  return step({ kind: 'create-key-version', vaultUrl: pinned.vaultUrl, keyName: pinned.name })
+  return step({ kind: 'create-key-version', vaultUrl: key.vaultUrl, keyName: key.name })
 }

@@ -27,6 +27,7 @@ export function reportToJson(report: RunReport): string {
     changed: report.changed,
     proved: report.proved,
     rotationDueAt: report.rotationDueAt,
+    rotationOverdueSince: report.rotationOverdueSince,
     findings: report.findings.map(finding),
     before: report.before && snapshot(report.before),
     after: report.after && snapshot(report.after),

@@ -24,6 +24,7 @@ export function outputsOf(report: RunReport, reportPath: string, commentUrl = ''
     'secrets-re-encrypted': optional(counts?.reEncrypted),
     'secrets-already-current': optional(counts?.alreadyCurrent),
     'secrets-failed': optional(counts?.failed),
+    'next-rotation-due': report.rotationDueAt ?? '',
     'plan-hash': report.plan?.hash ?? '',
     'comment-url': commentUrl,
     clusters: clusters === undefined ? '' : clustersOutput(clusters),

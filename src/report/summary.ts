@@ -7,6 +7,7 @@ import { failuresSection } from './sections/failures.ts'
 import { findingsSection } from './sections/findings.ts'
 import { keysSection } from './sections/keys.ts'
 import { planSection } from './sections/plan.ts'
+import { nextRotationSection } from './sections/next-rotation.ts'
 import { problemSection } from './sections/problem.ts'
 import { resourcesSection } from './sections/resources.ts'
 import { namespacesSection, passesSection, secretsSection } from './sections/secrets.ts'
@@ -59,6 +60,7 @@ const SECTIONS: readonly Section[] = [
   verdict,
   problemSection,
   findingsSection,
+  nextRotationSection,
   planSection,
   approvalSection,
   resourcesSection,

@@ -3,7 +3,7 @@ import { keyVersionFrom } from '../model/key-id.ts'
 import { KMS_OFF, type KmsProfile } from '../model/kms-profile.ts'
 import { accessOf, withCluster, type Observed } from '../model/observed.ts'
 import type { Step } from '../model/step.ts'
-import { PLANNED_VERSION } from './create-key-version.ts'
+import { plannedName } from './create-key-version.ts'
 import { untilRoleHasSpread } from './role-propagation.ts'
 import { sayState } from './say-state.ts'
 import { managed, type StepDefinition } from './step-definition.ts'
@@ -39,6 +39,6 @@ function inWords(profile: KmsProfile): string {
   if (!profile.enabled) return 'off'
   const key = keyVersionFrom(profile.keyId)
   if (key === undefined) return profile.keyId
-  const version = key.version === PLANNED_VERSION ? 'the new version' : `version ${key.version}`
+  const version = plannedName(key.version) ?? `version ${key.version}`
   return `${key.vaultName}/${key.name} ${version} (${profile.networkAccess})`
 }

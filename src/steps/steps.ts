@@ -8,16 +8,20 @@ import { createKeyVersion } from './create-key-version.ts'
 import { createVault } from './create-vault.ts'
 import { proveSecrets } from './prove-secrets.ts'
 import { recordGoal } from './record-goal.ts'
+import { repairKey } from './repair-key.ts'
 import { setKmsProfile } from './set-kms-profile.ts'
 import type { StepContext, StepDefinition } from './step-definition.ts'
 import { upgradeControlPlane } from './upgrade-control-plane.ts'
 import { upgradeNodePools } from './upgrade-node-pools.ts'
+import { waitForApiServers } from './wait-for-api-servers.ts'
 import { waitForCluster } from './wait-for-cluster.ts'
 import { waitForRoles } from './wait-for-roles.ts'
 import { waitForVault } from './wait-for-vault.ts'
 
 const STEPS: { readonly [K in Step['kind']]: StepDefinition<Extract<Step, { kind: K }>> } = {
   'wait-for-cluster': waitForCluster,
+  'repair-key': repairKey,
+  'wait-for-api-servers': waitForApiServers,
   'create-key-version': createKeyVersion,
   'record-goal': recordGoal,
   'prove-secrets': proveSecrets,

@@ -72,6 +72,7 @@ describe('readKey', () => {
         id: ID,
         enabled: true,
         created: 1_699_275_267_000,
+        updated: 1_699_275_267_000,
         notBefore: undefined,
         expires: undefined,
         keyType: 'RSA',
@@ -308,5 +309,127 @@ describe('createVersion', () => {
       code,
       message: expect.stringMatching(words)
     })
+  })
+})
+
+describe('repairVersion', () => {
+  const REPAIRED = Date.UTC(2026, 9, 2)
+  const bundle = (tags: object): Answer => ({
+    status: 200,
+    body: { key: { kid: ID.url, kty: 'RSA' }, attributes: { enabled: false, created: 1 }, tags }
+  })
+  const tagsSent = (wire: FakeWire): unknown => bodySent(wire)['tags']
+  const bodySent = (wire: FakeWire): Record<string, unknown> => {
+    const [patch] = wire.sent.filter(
+      ({ method, headers }) => method === 'PATCH' && headers['authorization'] !== undefined
+    )
+    return JSON.parse(patch?.text ?? '{}') as Record<string, unknown>
+  }
+
+  test('changes what is given and nothing else, and marks the version beside the tags that it has', async () => {
+    const wire = vaultWire(() => bundle({ team: 'platform' }))
+    await keyVault(wire).repairVersion(ID, { repaired: REPAIRED, enabled: true, expires: REPAIRED + 5_000 })
+    expect(bodySent(wire)).toEqual({
+      attributes: { enabled: true, exp: REPAIRED / 1000 + 5 },
+      tags: { team: 'platform', 'kms-etcd-encryption-repaired': '2026-10-02T00:00:00.000Z' }
+    })
+    const other = vaultWire(() => bundle({}))
+    await keyVault(other).repairVersion(ID, { repaired: REPAIRED, notBefore: 1_000 })
+    expect(bodySent(other)).toMatchObject({ attributes: { nbf: 1 } })
+  })
+
+  test('the mark is read with the version', async () => {
+    const read = (tag: string) => keyVault(vaultWire(() => bundle({ 'kms-etcd-encryption-repaired': tag }))).readKey(ID)
+    expect(await read('2026-10-02T00:00:00.000Z')).toMatchObject({ key: { repaired: REPAIRED } })
+    expect(await read('some day')).not.toHaveProperty('key.repaired')
+  })
+
+  test('goes without the mark where there is no room for another tag', async () => {
+    const full = Object.fromEntries(Array.from({ length: 15 }, (_, i) => [`tag${String(i)}`, 'x']))
+    const wire = vaultWire(() => bundle(full))
+    await keyVault(wire).repairVersion(ID, { repaired: REPAIRED, enabled: true })
+    expect(tagsSent(wire)).toBeUndefined()
+    const again = vaultWire(() => bundle({ ...full, tag0: undefined, 'kms-etcd-encryption-repaired': 'before' }))
+    await keyVault(again).repairVersion(ID, { repaired: REPAIRED, enabled: true })
+    expect(Object.keys(tagsSent(again) as object)).toHaveLength(15)
+  })
+
+  test('is repeated while the vault fails, and says what is missing where it may not', async () => {
+    let patches = 0
+    const wire = vaultWire((method) => (method === 'PATCH' && patches++ === 0 ? reset : bundle({})))
+    await keyVault(wire).repairVersion(ID, { repaired: REPAIRED, enabled: true })
+    expect(patches).toBe(2)
+    const forbidden = refused(
+      403,
+      'Forbidden',
+      "x\r\nAction: 'Microsoft.KeyVault/vaults/keys/update/action'\r\n",
+      'ForbiddenByRbac'
+    )
+    const vault = keyVault(vaultWire((method) => (method === 'PATCH' ? forbidden : bundle({}))))
+    expect(await rejection(vault.repairVersion(ID, { repaired: REPAIRED, enabled: true }))).toMatchObject({
+      code: 'key-forbidden',
+      message: expect.stringMatching(/repair the key version .*keys\/update\/action/)
+    })
+  })
+})
+
+describe('recoverKey', () => {
+  const readable = { status: 200, body: { key: { kid: ID.url, kty: 'RSA' }, attributes: {} } }
+  const underWay = refused(409, 'Conflict', 'Key is currently being recovered.', 'ObjectIsBeingRecovered')
+
+  /** A key that can be read after so many questions for it. */
+  function recovering(
+    questions: number,
+    recover: Answer
+  ): { readonly vault: KeyVault; readonly waits: readonly number[] } {
+    let asked = 0
+    const { pause, waits } = fakePause()
+    const wire = vaultWire((method) => (method === 'POST' ? recover : asked++ < questions ? NOT_FOUND : readable))
+    return { vault: createKeyVault(fakeCredential, PUBLIC_CLOUD, { httpClient: wire, pause }), waits }
+  }
+
+  test('asks for it, and waits until the key can be read', async () => {
+    for (const answer of [readable, underWay]) {
+      const { vault, waits } = recovering(5, answer)
+      await vault.recoverKey(VAULT, NAME)
+      expect(waits.length).toBeGreaterThan(0)
+    }
+  })
+
+  test('has a bound', async () => {
+    const { vault, waits } = recovering(Infinity, readable)
+    expect(await rejection(vault.recoverKey(VAULT, NAME))).toMatchObject({
+      code: 'azure-unavailable',
+      message: expect.stringMatching(/recover the key key1-000004 in the vault .* still under way after 5 minutes/)
+    })
+    expect(waits.reduce((sum, wait) => sum + wait, 0)).toBeLessThanOrEqual(5 * 60_000)
+  })
+
+  test('says what is missing where it may not', async () => {
+    const forbidden = refused(
+      403,
+      'Forbidden',
+      "x\r\nAction: 'Microsoft.KeyVault/vaults/keys/recover/action'\r\n",
+      'ForbiddenByRbac'
+    )
+    expect(await rejection(recovering(Infinity, forbidden).vault.recoverKey(VAULT, NAME))).toMatchObject({
+      code: 'key-forbidden',
+      message: expect.stringContaining('keys/recover/action')
+    })
+  })
+})
+
+describe('readRotationPolicy', () => {
+  test('tells how long versions last', async () => {
+    const policy = { id: 'x', lifetimeActions: [], attributes: { expiryTime: 'P90D' } }
+    const wire = vaultWire(() => ({ status: 200, body: policy }))
+    expect(await keyVault(wire).readRotationPolicy(VAULT, NAME)).toEqual({ expiresAfter: 'P90D' })
+    expect(wire.sent.at(-1)?.url).toContain(`/keys/${NAME}/rotationpolicy?`)
+    const none = vaultWire(() => ({ status: 200, body: { ...policy, attributes: {} } }))
+    expect(await keyVault(none).readRotationPolicy(VAULT, NAME)).toEqual({ expiresAfter: undefined })
+  })
+
+  test('says nothing where it may not be read', async () => {
+    expect(await keyVault(vaultWire(() => BY_RBAC)).readRotationPolicy(VAULT, NAME)).toBeUndefined()
   })
 })

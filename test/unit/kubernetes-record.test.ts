@@ -33,6 +33,10 @@ test.each([
     }
   ],
   [
+    'one with a second rotation to follow',
+    { ...record, goal: { ...record.goal, retiring: 'https://v.vault.azure.net/keys/etcd/2' } }
+  ],
+  [
     'one with a public vault',
     {
       ...record,
@@ -72,7 +76,10 @@ test.each([
   '{"operation":"rotate","kms":{"enabled":true}}',
   '{"operation":"rotate","kms":{"enabled":true,"keyId":"k","networkAccess":"Internal"}}',
   '{"operation":"rotate","kms":{"enabled":true,"keyId":"k","networkAccess":"Public","vaultResourceId":1}}',
-  '{"operation":"rotate","kms":{"enabled":false},"fromKeyId":{}}'
+  '{"operation":"rotate","kms":{"enabled":false},"fromKeyId":{}}',
+  '{"operation":"rotate","kms":{"enabled":false},"retiring":true}',
+  // By a later version of this action, which means something by it.
+  '{"operation":"rotate","kms":{"enabled":false},"thenAlso":"x"}'
 ])('a goal that reads %s is left out, and the rest is kept', (goal) => {
   const { record: read, notes } = parseRecord({ ...formatRecord(record), goal })
   expect(read).toEqual({ ...record, goal: undefined })

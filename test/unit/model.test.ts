@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { canonicalJson } from '../../src/model/json.ts'
 import { adviseKeys } from '../../src/model/key-advice.ts'
-import { newestUsable } from '../../src/model/key.ts'
+import { usableVersions } from '../../src/model/key.ts'
 import { keyVersionFrom, parseKeyId, sameKeyVersion } from '../../src/model/key-id.ts'
 import { KMS_OFF, sameKmsProfile } from '../../src/model/kms-profile.ts'
 import { compareVersions } from '../../src/model/kubernetes-version.ts'
@@ -68,16 +68,19 @@ test.each([
   expect(Math.sign(compareVersions(a, b))).toBe(sign)
 })
 
-test('the newest usable version is enabled, valid by now, and not expired', () => {
+test('usable versions are enabled, valid by now, and not expired; the newest is the last', () => {
   const usable = keyDetails(K1)
   const others = [
     keyDetails(K2, { enabled: false }),
     keyDetails(K2, { expires: NOW }),
     keyDetails(K2, { notBefore: NOW + DAY })
   ]
-  expect(newestUsable([...others, usable, keyDetails(K0)], NOW)).toBe(usable)
-  expect(newestUsable(others, NOW)).toBeUndefined()
-  expect(newestUsable([usable, keyDetails(K2, { expires: NOW + 1, notBefore: NOW })], NOW)?.id).toEqual(K2)
+  const oldest = keyDetails(K0)
+  expect(usableVersions([...others, usable, oldest], NOW)).toEqual([oldest, usable])
+  expect(usableVersions(others, NOW)).toEqual([])
+  expect(usableVersions([usable, keyDetails(K2, { expires: NOW + 1, notBefore: NOW })], NOW).at(-1)?.id).toEqual(K2)
+  const sameSecond = keyDetails(K2, { created: usable.created })
+  expect(usableVersions([sameSecond, usable], NOW)).toEqual(usableVersions([usable, sameSecond], NOW))
 })
 
 test('canonical JSON does not depend on the order of properties', () => {
@@ -90,7 +93,7 @@ describe('advice on keys', () => {
     adviseKeys(run).map(({ keyId, state }) => `${keyId.slice(-1)} ${state}`)
 
   test('after a rotation: the previous one stays, the one before it may go', () => {
-    expect(states({ before: kmsOn(K1), after: kmsOn(K2), record, proved: true })).toEqual([
+    expect(states({ profiles: [kmsOn(K1), kmsOn(K2)], record, proved: true })).toEqual([
       '3 current',
       '2 keep',
       '1 may-be-retired'
@@ -99,18 +102,18 @@ describe('advice on keys', () => {
 
   test('a record that is out of date frees nothing', () => {
     const outdated = { ...record, provedKeyId: K0.url, previousKeyId: K2.url }
-    expect(states({ before: kmsOn(K1), after: kmsOn(K2), record: outdated, proved: true })).toEqual([
+    expect(states({ profiles: [kmsOn(K1), kmsOn(K2)], record: outdated, proved: true })).toEqual([
       '3 current',
       '2 keep'
     ])
   })
 
   test('without a change: both of AKS’s keys stay', () => {
-    expect(states({ before: kmsOn(K1), after: kmsOn(K1), record, proved: true })).toEqual(['2 current', '1 keep'])
+    expect(states({ profiles: [kmsOn(K1), kmsOn(K1)], record, proved: true })).toEqual(['2 current', '1 keep'])
   })
 
   test('where nothing is proved everything stays', () => {
-    expect(states({ before: kmsOn(K1), after: kmsOn(K2), record, proved: false })).toEqual([
+    expect(states({ profiles: [kmsOn(K1), kmsOn(K2)], record, proved: false })).toEqual([
       '3 current',
       '2 keep',
       '1 keep'
@@ -118,13 +121,13 @@ describe('advice on keys', () => {
   })
 
   test('after disable everything stays', () => {
-    expect(states({ before: kmsOn(K1), after: KMS_OFF, record, proved: true })).toEqual(['2 keep', '1 keep'])
+    expect(states({ profiles: [kmsOn(K1), KMS_OFF], record, proved: true })).toEqual(['2 keep', '1 keep'])
   })
 
   test('enabled anew: what was in use before stays', () => {
     const off = { ...record, provedKeyId: 'identity', previousKeyId: K1.url }
-    expect(states({ before: KMS_OFF, after: kmsOn(K2), record: off, proved: true })).toEqual(['3 current', '2 keep'])
-    expect(states({ before: KMS_OFF, after: kmsOn(K2), record: EMPTY_RECORD, proved: true })).toEqual(['3 current'])
+    expect(states({ profiles: [KMS_OFF, kmsOn(K2)], record: off, proved: true })).toEqual(['3 current', '2 keep'])
+    expect(states({ profiles: [KMS_OFF, kmsOn(K2)], record: EMPTY_RECORD, proved: true })).toEqual(['3 current'])
   })
 })
 

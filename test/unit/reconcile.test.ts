@@ -218,7 +218,7 @@ describe('by age', () => {
 
   test('rotates to a new version when it is due', () => {
     const { steps, end } = walk(wanting({ maxKeyAge: age - DAY }), observed(kmsOn(K2), proved(K2)))
-    expect(steps).toEqual(['create-key-version', 'prove', 'set w', 'prove'])
+    expect(steps).toEqual(['create-key-version', 'prove', 'set 1', 'prove'])
     expect(end).toMatchObject({ sentence: expect.stringContaining('The key is rotated') })
   })
 

@@ -8,6 +8,7 @@ import {
   failedOnSecrets,
   plannedRotation,
   report,
+  retired,
   rotated,
   rotatedByPassesAlone,
   SAMPLES,
@@ -67,7 +68,7 @@ function kindsOf(objects: ReturnType<typeof objectsIn>): ReturnType<typeof objec
 
 /** Paths of what may be left out. */
 const OPTIONAL = [
-  /^\/(run|error|before|after|plan|estimate|approval|name|rotationDueAt|clusters|dueOnly)$/,
+  /^\/(run|error|before|after|plan|estimate|approval|name|rotationDueAt|rotationOverdueSince|clusters|dueOnly)$/,
   /\/keyVersion(\/expiresAt)?$/,
   /\/basis\/(cluster|keyId|networkAccess|kubernetesMinor)$/,
   /\/estimate\/(secrets|maxMs)$/,
@@ -82,7 +83,8 @@ test.each([
   ['a rotation', rotated()],
   ['a rotation by passes alone', rotatedByPassesAlone()],
   ['a dry run', plannedRotation()],
-  ['a status', statusReport(mixedFleet())]
+  ['a status', statusReport(mixedFleet())],
+  ['a rotation that was overdue', retired()]
 ])('in %s, one property too many or too few fails in every object', (_, source) => {
   for (const { path } of kindsOf(objectsIn(parsed(source)))) {
     const document = parsed(source)

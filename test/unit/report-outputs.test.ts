@@ -11,6 +11,7 @@ import {
   preparedFromNothing,
   prepareStopped,
   report,
+  retired,
   rotated,
   snapshot
 } from '../fixtures/reports.ts'
@@ -52,12 +53,17 @@ test('what was not observed is empty', () => {
     'secrets-re-encrypted': '',
     'secrets-already-current': '',
     'secrets-failed': '',
+    'next-rotation-due': '',
     'plan-hash': '',
     'comment-url': '',
     clusters: '',
     'clusters-count': '',
     report: ''
   })
+})
+
+test('the next rotation is due when the key version at the end reaches its age', () => {
+  expect(outputsOf(retired(), '')['next-rotation-due']).toBe('2027-02-20T03:17:20.000Z')
 })
 
 test('KMS off is an empty key id with a security profile', () => {

@@ -27,7 +27,9 @@ import {
   preparedWithDifferences,
   prepareStopped,
   proof,
+  refusedForExpiredKey,
   refusedForKey,
+  retired,
   report,
   rotated,
   SAMPLES,
@@ -80,7 +82,16 @@ test('a run that is not due takes a few lines', () => {
   expect(summary).not.toMatch(/#### (Cluster|Secrets|Namespaces)|\[!/)
   expect(summary).toContain('- **In use** `contoso-etcd-kv / etcd / 9b1c04…`<br>')
   const unfolded = summary.replace(/<details>[^]*?<\/details>/g, '')
-  expect(unfolded.split('\n').filter((line) => line !== '').length).toBeLessThanOrEqual(4)
+  expect(unfolded.split('\n').filter((line) => line !== '').length).toBeLessThanOrEqual(5)
+})
+
+test('the next rotation, and that one is or had been overdue, is said in one line', () => {
+  expect(renderSummary(notDue())).toContain('\n\n**Next rotation** due on 2027-01-14 08:12 UTC.\n\n')
+  expect(renderSummary(retired())).toContain(
+    '\n\n**Next rotation** due on 2027-02-20 03:17 UTC. This one had been due since 2026-11-14 08:12 UTC.\n\n'
+  )
+  expect(renderSummary(refusedForExpiredKey())).toContain('**Rotation overdue** since 2026-11-14 08:12 UTC.\n\n')
+  expect(renderSummary(rotated())).not.toMatch(/Next rotation|overdue/)
 })
 
 test('a failure says what is wrong, what is left, which keys must stay and how to go on', () => {

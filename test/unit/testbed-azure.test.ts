@@ -17,8 +17,8 @@ import type { Vault } from '../../testbed/azure/vaults.ts'
 import { createCertificateAuthority } from '../../testbed/certificate-authority.ts'
 import type { ControlPlane, EncryptionConfiguration, StoredSecret } from '../../testbed/contract.ts'
 import { startGitHubIssuer, type GitHubIssuer } from '../../testbed/github/oidc-issuer.ts'
-import { eventually } from '../conformance/eventually.ts'
 import { startNetwork, type WireHandler } from '../../testbed/network.ts'
+import { eventually } from '../conformance/eventually.ts'
 
 const API = '2025-10-01'
 const PREVIEW = '2025-09-02-preview'
@@ -130,6 +130,7 @@ function fakeControlPlane(): FakeControlPlane {
     roll: async (encryption) => {
       rolls.push(encryption)
     },
+    restart: async () => undefined,
     storedSecrets: async () => controlPlane.secrets,
     seed: async () => undefined,
     request: async () => ({ status: 404, headers: {}, body: undefined }),
@@ -968,7 +969,10 @@ describe('Key Vault', () => {
       'Conflict/ObjectIsDeletedButRecoverable'
     )
     expect((await kv('POST', `${vault.url}/deletedkeys/kms/recover`)).status).toBe(200)
-    expect((await kv('GET', first)).status).toBe(200)
+    expect(errorOf((await kv('POST', `${vault.url}/deletedkeys/kms/recover`)).body)).toBe(
+      'Conflict/ObjectIsBeingRecovered'
+    )
+    await eventually(async () => (await kv('GET', first)).status === 200)
     expect(errorOf((await kv('GET', `${vault.url}/keys/none/`)).body)).toBe('KeyNotFound')
   })
 

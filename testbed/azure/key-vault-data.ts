@@ -20,6 +20,9 @@ export const RUNNER_ADDRESS = '20.102.3.4'
 
 const PAGE = 25
 
+/** A key that is to be recovered is not back at once. */
+const RECOVERY_MS = 300
+
 interface DataCall {
   readonly vault: Vault
   readonly request: WireRequest
@@ -226,8 +229,18 @@ const deletedKeyHandlers: Readonly<Record<string, DataHandler>> = {
   'POST recover': (call, name) => {
     call.authorize('recover')
     const key = findDeleted(call.vault, name)
-    key.deleted = undefined
-    return { status: 200, body: bundle(call.vault, findVersion(call.vault, name, '')) }
+    const current = key.versions.at(-1)
+    if (current === undefined) throw vaultFault(404, 'KeyNotFound', `Deleted Key not found: ${name}`)
+    if (key.recovering) {
+      const message = `Key ${name} is currently being recovered. Retry later.`
+      throw vaultFault(409, 'Conflict', message, 'ObjectIsBeingRecovered')
+    }
+    key.recovering = true
+    setTimeout(() => {
+      key.deleted = undefined
+      key.recovering = false
+    }, RECOVERY_MS).unref()
+    return { status: 200, body: bundle(call.vault, current) }
   },
   DELETE(call, name) {
     call.authorize('delete')

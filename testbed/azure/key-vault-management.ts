@@ -5,7 +5,7 @@ import { listAt, objectAt, replaceAt, textAt, type JsonObject } from './json.ts'
 import type { KeyType, KeyVersionState } from './key-versions.ts'
 import type { Permissions } from './role-assignments.ts'
 import type { WireAnswer } from '../network.ts'
-import { recoveryOf, type Vault, type Vaults } from './vaults.ts'
+import { newKey, recoveryOf, type Vault, type Vaults } from './vaults.ts'
 
 const TYPE = 'Microsoft.KeyVault/vaults'
 const PATH = `/subscriptions/{subscription}/resourceGroups/{group}/providers/${TYPE}`
@@ -85,7 +85,7 @@ export function keyVaultRoutes(options: {
     })
     const policy = objectAt(properties, 'rotationPolicy')
     const rotationPolicy = policy['lifetimeActions'] === undefined ? undefined : withActions(policy, capitalized)
-    vault.keys.set(key.toLowerCase(), { name: key, versions: [made], rotationPolicy, deleted: undefined })
+    vault.keys.set(key.toLowerCase(), { ...newKey(key), versions: [made], rotationPolicy })
     return { status: 200, body: showKey(vault, key, made) }
   })
 

@@ -20,6 +20,8 @@ export interface KeyState {
   rotationPolicy: JsonObject | undefined
   /** Seconds since the epoch; undefined while the key lives. */
   deleted: number | undefined
+  /** It is on its way back. */
+  recovering: boolean
 }
 
 /** A vault. Tests may change its properties and its key versions at any time. */
@@ -290,8 +292,8 @@ function refuseOrigin(vault: Vault, origin: Origin): void {
   }
 }
 
-function newKey(name: string): KeyState {
-  return { name, versions: [], rotationPolicy: undefined, deleted: undefined }
+export function newKey(name: string): KeyState {
+  return { name, versions: [], rotationPolicy: undefined, deleted: undefined, recovering: false }
 }
 
 function keyNotFound(id: string): Error {

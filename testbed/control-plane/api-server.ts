@@ -59,13 +59,24 @@ const API_GROUPS = [
 const START_ATTEMPTS = 5
 
 /**
- * Starts an API server and resolves when it is ready. On a cluster that has been `bootstrapped` before, the roles that every
- * API server makes sure of a second after its start are in etcd already and need not be waited for.
+ * When a start is over. `ready-again`: as `ready`, but the roles that every API server makes sure of a second after its start are
+ * in etcd already and need not be waited for. `answering`: ready or not.
  */
-export async function startApiServer(
-  settings: ApiServerSettings,
-  options: { readonly encryptionConfiguration: string; readonly bootstrapped: boolean }
-): Promise<ApiServer> {
+export type StartedWhen = 'ready' | 'ready-again' | 'answering'
+
+const STARTED: Readonly<Record<StartedWhen, string>> = {
+  ready: '/readyz',
+  'ready-again': '/readyz?exclude=poststarthook/rbac/bootstrap-roles',
+  answering: '/livez?exclude=poststarthook/rbac/bootstrap-roles'
+}
+
+interface StartOptions {
+  readonly encryptionConfiguration: string
+  readonly until: StartedWhen
+}
+
+/** Starts an API server, and resolves when it is as far as is asked for. */
+export async function startApiServer(settings: ApiServerSettings, options: StartOptions): Promise<ApiServer> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await startOn(await freePort(), settings, options)
@@ -75,11 +86,7 @@ export async function startApiServer(
   }
 }
 
-async function startOn(
-  port: number,
-  settings: ApiServerSettings,
-  options: { readonly encryptionConfiguration: string; readonly bootstrapped: boolean }
-): Promise<ApiServer> {
+async function startOn(port: number, settings: ApiServerSettings, options: StartOptions): Promise<ApiServer> {
   const server = startServerProcess({
     program: settings.binary,
     args: flags(port, settings, options.encryptionConfiguration),
@@ -88,7 +95,7 @@ async function startOn(
     log: join(settings.directory, `kube-apiserver-${port}.log`)
   })
   try {
-    await waitUntilReady(server, port, settings.admin, options.bootstrapped)
+    await waitUntilStarted(server, port, settings.admin, options.until)
   } catch (error) {
     await server.kill()
     throw error
@@ -96,18 +103,17 @@ async function startOn(
   return { port, terminate: server.terminate, kill: server.kill }
 }
 
-async function waitUntilReady(
+async function waitUntilStarted(
   server: ServerProcess,
   port: number,
   admin: AdminCredential,
-  bootstrapped: boolean
+  until: StartedWhen
 ): Promise<void> {
   const client = connectAdmin(port, admin)
-  const path = bootstrapped ? '/readyz?exclude=poststarthook/rbac/bootstrap-roles' : '/readyz'
   try {
     await server.waitUntil(async () => {
       try {
-        return (await client.request('GET', path)).status === 200
+        return (await client.request('GET', STARTED[until])).status === 200
       } catch {
         return false
       }

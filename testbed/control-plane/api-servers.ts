@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import type { EncryptionConfiguration } from '../contract.ts'
-import { startApiServer, type ApiServer, type ApiServerSettings } from './api-server.ts'
+import { startApiServer, type ApiServer, type ApiServerSettings, type StartedWhen } from './api-server.ts'
 import type { Balancer } from './balancer.ts'
 import { encryptionConfigurationDocument, pluginKeysOf } from './encryption-configuration.ts'
 import type { PluginKeys } from './kms-plugin.ts'
@@ -15,6 +15,8 @@ export interface ApiServers {
    * the one before, and the roll ends there. Servers that are held back are left out.
    */
   roll(encryption: EncryptionConfiguration): Promise<void>
+  /** Restarts one after the other as they are, whether they become ready or not; resolves when all of them answer. */
+  restart(): Promise<void>
   /** From now on the last `count` servers are left out of every roll. Throws while others are held back. */
   holdBack(count: number): HeldBack
   stop(): Promise<void>
@@ -66,8 +68,8 @@ export async function startApiServers(options: {
     return { path, plugins: keys }
   }
 
-  async function start(place: Place, configuration: Configuration, bootstrapped: boolean): Promise<void> {
-    place.server = await startApiServer(settings, { encryptionConfiguration: configuration.path, bootstrapped })
+  async function start(place: Place, configuration: Configuration, until: StartedWhen): Promise<void> {
+    place.server = await startApiServer(settings, { encryptionConfiguration: configuration.path, until })
     place.configuration = configuration
     balancer.admit(place.server.port)
   }
@@ -85,9 +87,9 @@ export async function startApiServers(options: {
   async function restart(place: Place, wanted: Configuration): Promise<void> {
     await takeDown(place)
     try {
-      await start(place, wanted, true)
+      await start(place, wanted, 'ready-again')
     } catch (error) {
-      await start(place, place.configuration, true)
+      await start(place, place.configuration, 'ready-again')
       throw error
     }
   }
@@ -99,6 +101,13 @@ export async function startApiServers(options: {
     }
     inForce = wanted
     retainPlugins()
+  }
+
+  async function restartAsIs(): Promise<void> {
+    for (const place of places) {
+      await takeDown(place)
+      await start(place, place.configuration, 'answering')
+    }
   }
 
   async function catchUp(held: readonly Place[]): Promise<void> {
@@ -126,7 +135,7 @@ export async function startApiServers(options: {
     plugins.retain([])
   }
 
-  const starts = places.map((place) => start(place, inForce, false))
+  const starts = places.map((place) => start(place, inForce, 'ready'))
   try {
     await Promise.all(starts)
   } catch (error) {
@@ -136,6 +145,7 @@ export async function startApiServers(options: {
   }
   return {
     roll: (encryption) => inTurn(() => roll(encryption)),
+    restart: () => inTurn(restartAsIs),
     holdBack(count) {
       if (places.some(({ heldBack }) => heldBack)) throw new Error('API servers are held back already.')
       if (count < 1 || count > places.length)

@@ -95,6 +95,7 @@ export async function startRealControlPlane(options: RealControlPlaneOptions): P
       adminCertificate: pki.admin,
       kubectl: binaries.kubectl,
       roll: apiServers.roll,
+      restart: apiServers.restart,
       holdBack: apiServers.holdBack,
       storedSecrets: () => storedSecrets(etcd.client),
       seed: admin.seed,

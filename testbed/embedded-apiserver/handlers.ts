@@ -1,4 +1,5 @@
 import { parseBody } from './bodies.ts'
+import type { Encryption } from './encryption/configuration.ts'
 import type { IdentityLease } from './identity-lease.ts'
 import type { Metrics } from './metrics.ts'
 import { negotiate, type Form } from './negotiation.ts'
@@ -35,6 +36,7 @@ export interface Run {
   readonly identityLease: IdentityLease
   readonly registry: Registry
   readonly metrics: Metrics
+  readonly encryption: Encryption
   readonly usesKms: boolean
 }
 
@@ -110,17 +112,24 @@ async function list(
   return json(200, representList(resource, found, form, parameter('includeObject')))
 }
 
-function handlePath(info: RequestInfo, run: Run): ApiResponse {
+async function handlePath(info: RequestInfo, run: Run): Promise<ApiResponse> {
   switch (info.path) {
     case '/version':
       return json(200, version)
-    case '/readyz':
     case '/livez':
-    case '/healthz':
       return text(200, 'ok')
+    case '/readyz':
+    case '/healthz': {
+      if ((await pluginFailure(run)) === undefined) return text(200, 'ok')
+      const checks = '[+]ping ok\n[+]etcd ok\n[-]kms-providers failed: reason withheld\n'
+      return text(500, `${checks}${info.path.slice(1)} check failed\n`)
+    }
     case '/readyz/kms-providers':
-    case '/healthz/kms-providers':
-      return run.usesKms ? text(200, 'ok') : text(404, '404 page not found\n')
+    case '/healthz/kms-providers': {
+      if (!run.usesKms) return text(404, '404 page not found\n')
+      const failure = await pluginFailure(run)
+      return failure === undefined ? text(200, 'ok') : text(500, `internal server error: ${failure}\n`)
+    }
     case '/metrics':
       return {
         status: 200,
@@ -132,6 +141,13 @@ function handlePath(info: RequestInfo, run: Run): ApiResponse {
     default:
       return text(404, '404 page not found\n')
   }
+}
+
+async function pluginFailure({ encryption }: Run): Promise<string | undefined> {
+  return encryption.check().then(
+    () => undefined,
+    (error: unknown) => (error instanceof Error ? error.message : String(error))
+  )
 }
 
 function reviewAccess({ info, permits, body }: ApiRequest): ApiResponse {

@@ -9,7 +9,7 @@ import type {
 import { connectAdmin, type AdminClient } from '../control-plane/admin-client.ts'
 import { parseStoredValue } from '../etcd/stored-value.ts'
 import { authenticate } from './authentication.ts'
-import { startProviders } from './encryption/configuration.ts'
+import { startEncryption } from './encryption/configuration.ts'
 import { Etcd } from './etcd.ts'
 import { FaultPlan, type Faults } from './faults.ts'
 import type { Run } from './handlers.ts'
@@ -37,18 +37,34 @@ export async function startEmbeddedControlPlane(options: ControlPlaneOptions): P
   })
   const etcd = new Etcd()
 
-  const start = async (encryption: EncryptionConfiguration): Promise<Run> => {
+  let configuration = options.encryption
+
+  const start = async (): Promise<Run> => {
     const id = createApiServerId()
-    const metrics = new Metrics(id, JSON.stringify(encryption))
-    const { keyOperations, kmsV1 = false } = options
-    const encrypted = await startProviders(encryption, { keyOperations, kmsV1, metrics })
-    const registry = new Registry(etcd, encrypted, faults)
-    await registry.assertReadable(secrets)
-    const usesKms = encryption.some(({ kind }) => kind === 'kms')
-    return { metrics, registry, identityLease: new IdentityLease(registry, id), usesKms }
+    const metrics = new Metrics(id, JSON.stringify(configuration))
+    const { keyOperations, kmsV1 = false, pluginTimeScale: timeScale = 1 } = options
+    const encryption = await startEncryption(configuration, { keyOperations, kmsV1, metrics, timeScale })
+    const registry = new Registry(etcd, encryption, faults)
+    const usesKms = configuration.some(({ kind }) => kind === 'kms')
+    return { metrics, encryption, registry, identityLease: new IdentityLease(registry, id), usesKms }
+  }
+  /** Until it is ready; throws where it would not become so. */
+  const startReady = async (encryption: EncryptionConfiguration): Promise<Run> => {
+    const before = configuration
+    configuration = encryption
+    const next = await start()
+    try {
+      await next.encryption.check()
+      await next.registry.assertReadable(secrets)
+      return next
+    } catch (error) {
+      configuration = before
+      next.encryption.stop()
+      throw error
+    }
   }
   const faults: FaultPlan = new FaultPlan(etcd, () => run.registry)
-  let run = await start(options.encryption)
+  let run = await startReady(options.encryption)
   for (const name of ['default', 'kube-node-lease', 'kube-public', 'kube-system']) await createNamespace(run, name)
   await run.identityLease.announce()
 
@@ -60,6 +76,17 @@ export async function startEmbeddedControlPlane(options: ControlPlaneOptions): P
     connectAdmin(listener.port, { certificateAuthority: authority.certificate, ...adminCertificate })
   let admin = connect()
 
+  const replace = async (next: Run): Promise<void> => {
+    await next.identityLease.announce()
+    await run.identityLease.withdraw()
+    run.registry.retire()
+    run.encryption.stop()
+    run = next
+    listener.dropConnections()
+    admin.close()
+    admin = connect()
+  }
+
   return {
     kind: 'embedded',
     server: `https://127.0.0.1:${listener.port}`,
@@ -67,21 +94,14 @@ export async function startEmbeddedControlPlane(options: ControlPlaneOptions): P
     adminCertificate,
     faults,
     request: (...about) => admin.request(...about),
-    // Where the next run can't start, the present one goes on.
-    async roll(encryption) {
-      const next = await start(encryption)
-      await next.identityLease.announce()
-      await run.identityLease.withdraw()
-      run.registry.retire()
-      run = next
-      listener.dropConnections()
-      admin.close()
-      admin = connect()
-    },
+    // Where the next run does not become ready, the present one goes on.
+    roll: async (encryption) => replace(await startReady(encryption)),
+    restart: async () => replace(await start()),
     storedSecrets: () => Promise.resolve(readStoredSecrets(etcd)),
     seed: (seeds) => seed(run, seeds),
     async stop() {
       run.identityLease.abandon()
+      run.encryption.stop()
       admin.close()
       await listener.close()
     }

@@ -4,24 +4,41 @@ import { aesCbc } from './aes-cbc.ts'
 import { identity } from './identity.ts'
 import { kmsV1 } from './kms-v1.ts'
 import { kmsV2 } from './kms-v2.ts'
+import type { KmsV2Probe } from './kms-v2-probe.ts'
 import { TransformError, type Read, type Transformer } from './transformer.ts'
 
 export interface EncryptionOptions {
   readonly keyOperations: KeyOperations
   readonly kmsV1: boolean
   readonly metrics: Metrics
+  /** Of the times at which KMS v2 plugins are asked for their status. */
+  readonly timeScale: number
+}
+
+/** What an API server reads and writes with. */
+export interface Encryption extends Transformer {
+  /** Throws what is wrong with the plugins. */
+  check(): Promise<void>
+  /** The plugins are asked no more. */
+  stop(): void
 }
 
 /** The providers in their order: the first one writes, and what any other one wrote is stale. */
-export async function startProviders(
+export async function startEncryption(
   configuration: EncryptionConfiguration,
   options: EncryptionOptions
-): Promise<Transformer> {
-  const providers: Transformer[] = []
+): Promise<Encryption> {
+  const providers: Provider[] = []
   for (const provider of configuration) providers.push(await startProvider(provider, options))
   const [writer] = providers
   if (writer === undefined) throw new Error('the EncryptionConfiguration has no provider')
   return {
+    async check() {
+      for (const { probe } of providers) await probe?.check()
+    },
+    stop() {
+      for (const { probe } of providers) probe?.stop()
+    },
     prefix: '',
     fromStorage: (value, key) => read(providers, value, key, options.metrics),
     async toStorage(plaintext, key) {
@@ -37,11 +54,15 @@ export async function startProviders(
   }
 }
 
-async function startProvider(provider: EncryptionProvider, options: EncryptionOptions): Promise<Transformer> {
+/** With KMS v2 it has a probe. */
+type Provider = Transformer & { readonly probe?: KmsV2Probe }
+
+async function startProvider(provider: EncryptionProvider, options: EncryptionOptions): Promise<Provider> {
   if (provider.kind === 'identity') return identity
   if (provider.kind === 'aescbc') return aesCbc(provider.keyName, provider.secret)
   if (provider.apiVersion === 'v2') {
-    return kmsV2(provider.name, provider.keyId, options.keyOperations, options.metrics)
+    const { keyOperations: vault, metrics, timeScale } = options
+    return kmsV2({ name: provider.name, keyId: provider.keyId, vault, metrics, timeScale })
   }
   if (!options.kmsV1) {
     throw new Error(

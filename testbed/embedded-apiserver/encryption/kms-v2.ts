@@ -5,6 +5,7 @@ import { decodeKmsV2Value, encodeKmsV2Value, type KmsV2Value } from '../../etcd/
 import type { Metrics } from '../metrics.ts'
 import { Seed } from './aes-gcm.ts'
 import { callPlugin } from './plugin.ts'
+import { KmsV2Probe } from './kms-v2-probe.ts'
 import { TransformError, type Transformer } from './transformer.ts'
 
 /** As Azure's plugin marks what it wrapped. */
@@ -13,18 +14,38 @@ const annotations = {
   'version.azure.akv.io': Buffer.from('1')
 }
 
-/** The id that Azure's plugin gives a key version. */
-const hashOf = (keyId: string): string => createHash('sha256').update(keyId).digest('hex')
+export interface KmsV2Provider extends Transformer {
+  readonly probe: KmsV2Probe
+}
+
+export interface KmsV2Options {
+  readonly name: string
+  readonly keyId: string
+  readonly vault: KeyOperations
+  readonly metrics: Metrics
+  /** Of kube-apiserver's own intervals. */
+  readonly timeScale: number
+}
 
 /** One KMS v2 provider: one seed for all writes, wrapped by Key Vault once, when the API server starts. */
-export async function kmsV2(name: string, keyId: string, vault: KeyOperations, metrics: Metrics): Promise<Transformer> {
+export async function kmsV2(options: KmsV2Options): Promise<KmsV2Provider> {
+  const { name, keyId, vault, metrics } = options
   const prefix = `k8s:enc:kms:v2:${name}:`
-  const keyIdHash = hashOf(keyId)
-  const source = randomBytes(32)
-  const wrapped = await callPlugin(() => vault.encrypt(keyId, source), 'failed to encrypt DEK, error: ')
-  const seed = new Seed(source)
-  metrics.recordKeyIdFromStatus(name, keyIdHash)
-  const unwrapped = new Map<string, Seed>([[cacheKeyOf(keyIdHash, wrapped), seed]])
+  const keyIdHash = createHash('sha256').update(keyId).digest('hex')
+  const unwrapped = new Map<string, Seed>()
+
+  const probe = new KmsV2Probe({
+    ...options,
+    keyIdHash,
+    async makeSource() {
+      const source = randomBytes(32)
+      const wrapped = await callPlugin(() => vault.encrypt(keyId, source), 'failed to encrypt DEK, error: ')
+      const seed = new Seed(source)
+      unwrapped.set(cacheKeyOf(keyIdHash, wrapped), seed)
+      return { seed, wrapped }
+    }
+  })
+  await probe.start()
 
   const seedOf = (value: KmsV2Value): Seed | Promise<Seed> => {
     const cacheKey = cacheKeyOf(value.keyIdHash, value.encryptedDekSource)
@@ -45,13 +66,16 @@ export async function kmsV2(name: string, keyId: string, vault: KeyOperations, m
 
   return {
     prefix,
+    probe,
     async fromStorage(bytes, key) {
       const value = decode(bytes)
+      probe.assertStarted()
       const plaintext = (await seedOf(value)).open(value.encryptedData, key)
       metrics.recordKeyId('from_storage', name, value.keyIdHash)
       return { plaintext, stale: value.keyIdHash !== keyIdHash }
     },
     toStorage(plaintext, key) {
+      const { seed, wrapped } = probe.sourceForWriting()
       metrics.recordKeyId('to_storage', name, keyIdHash)
       return encodeKmsV2Value({
         providerName: name,
