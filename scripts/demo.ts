@@ -1,17 +1,19 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { startEmbeddedBed, startRealBed, type BedOptions } from '../testbed/bed.ts'
+import { startEmbeddedBed, startRealBed, type Bed, type BedOptions, type Inputs } from '../testbed/bed.ts'
 import { tallyStored } from '../testbed/etcd/tally.ts'
 import { compareContents, demoSecrets } from '../testbed/seed.ts'
 import { renderPage } from './render-page.ts'
 
-const USAGE = `npm run demo -- [--operation enable|rotate|disable|migrate-v2] [--dry-run] [--secrets N] [--namespaces N] [--real]`
+const USAGE = `npm run demo -- [--operation create|enable|rotate|disable|change-vault-mode|migrate-v2] [--dry-run] [--secrets N] [--namespaces N] [--real]`
 
 /** What the cluster is like before each operation. */
-const START: Readonly<Record<string, Pick<BedOptions, 'kms' | 'cluster'>>> = {
+const START: Readonly<Record<string, Pick<BedOptions, 'kms' | 'cluster' | 'unborn'>>> = {
+  create: { unborn: true },
   enable: { kms: false },
   rotate: { kms: true },
   disable: { kms: true },
+  'change-vault-mode': { kms: true },
   'migrate-v2': { kms: true, cluster: { kubernetesVersion: '1.25.6' } }
 }
 
@@ -40,8 +42,7 @@ const bed = values.real
   : await startEmbeddedBed({ ...start, secrets: seeds })
 try {
   say(`Running the built action, dist/index.js, with operation: ${values.operation}`)
-  const keyId = values.operation === 'enable' ? { 'key-id': bed.keyIds()[0] ?? '' } : {}
-  const inputs = { ...keyId, 'dry-run': String(values['dry-run']) }
+  const inputs = { ...inputsOf(values.operation, bed), 'dry-run': String(values['dry-run']) }
   const result = await bed.run(values.operation, inputs, { onLine: showLine })
 
   say('The job summary:')
@@ -62,6 +63,30 @@ try {
   process.exitCode = result.exitCode === 0 && differences.length === 0 ? 0 : 1
 } finally {
   await bed.stop()
+}
+
+/** What an operation needs beside the name of the cluster. */
+function inputsOf(operation: string, { azure, vault, identity, keyIds }: Bed): Inputs {
+  const [keyId = ''] = keyIds()
+  switch (operation) {
+    case 'create': {
+      const aadProfile = { managed: true, enableAzureRBAC: true, tenantID: azure.tenantId }
+      const agentPoolProfiles = [{ name: 'system', mode: 'System', count: 3 }]
+      const definition = { location: azure.location, properties: { aadProfile, agentPoolProfiles } }
+      return {
+        'key-id': keyId,
+        'identity-resource-id': identity?.id ?? '',
+        'cluster-definition': JSON.stringify(definition)
+      }
+    }
+    case 'enable':
+      return { 'key-id': keyId }
+    case 'change-vault-mode':
+      azure.permissions.grant(azure.application.objectId, 'Key Vault Contributor', vault.id)
+      return { 'key-vault-network-access': 'Private', 'key-vault-resource-id': vault.id }
+    default:
+      return {}
+  }
 }
 
 function say(line: string): void {

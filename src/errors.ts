@@ -38,6 +38,11 @@ export const CATALOG = {
     fix: 'Correct the file as the message says. docs/desired-state.md shows a whole one, and its schema for editors.'
   },
 
+  'cluster-definition-invalid': {
+    title: 'The definition of the cluster can’t be used.',
+    fix: 'Write it as Azure Resource Manager has clusters: `az rest --method get --url "<id of a cluster>?api-version=2025-10-01"` shows one.'
+  },
+
   // Signing in
   'oidc-unavailable': {
     title: 'GitHub gave no ID token.',
@@ -81,6 +86,10 @@ export const CATALOG = {
   'cluster-not-found': {
     title: 'The cluster does not exist.',
     fix: 'Correct `resource-group`, `cluster-name` or `subscription-id`: `az aks list -o table`.'
+  },
+  'cluster-exists': {
+    title: 'The cluster exists already, and not as `create` would make it.',
+    fix: 'Use the operation `enable` on it, or `rotate` where KMS etcd encryption is on; or choose another `cluster-name`.'
   },
   'cluster-stopped': {
     title: 'The cluster is stopped.',
@@ -265,7 +274,7 @@ export const CATALOG = {
   },
   'vault-mode-differs': {
     title: 'The vault is attached in the other network mode, which can’t be changed in place.',
-    fix: 'Leave `key-vault-network-access` as the cluster has it. To change it: `disable`, then the vault’s network access, then `enable`.'
+    fix: 'Leave `key-vault-network-access` as the cluster has it, or change it with the operation `change-vault-mode`.'
   },
   'kubernetes-version-unavailable': {
     title: 'AKS offers no upgrade from the cluster’s Kubernetes version to the wanted one.',
@@ -333,12 +342,16 @@ export const CATALOG = {
 
   // Azure's answers
   'cluster-update-rejected': {
-    title: 'AKS rejected the update of the cluster. Nothing was changed.',
+    title: 'AKS rejected what the cluster was to be. Nothing was changed.',
     fix: 'Mend what the message names, then run this again.'
   },
   'cluster-update-failed': {
     title: 'AKS began the update of the cluster, and it failed.',
     fix: 'Run the same operation again: it repeats the update. The keys of before must stay until then.'
+  },
+  'cluster-creation-failed': {
+    title: 'AKS began to create the cluster, and failed.',
+    fix: 'Mend what the message names. Then delete the cluster with `az aks delete -g <resource group> -n <cluster>`, and run this again.'
   },
   'azure-unavailable': {
     title: 'Azure did not answer, or only with errors, for too long.',

@@ -89,7 +89,7 @@ async function readRequest(): Promise<Request> {
     keyRotationInterval: core.getInput('key-rotation-interval'),
     identityResourceId: core.getInput('identity-resource-id'),
     location: core.getInput('location'),
-    clusterDefinition: core.getInput('cluster-definition'),
+    clusterDefinition: await textOf('cluster-definition', 'cluster-definition-invalid'),
     dueOnly: core.getInput('due-only'),
     desiredState: await textOf('desired-state', 'desired-state-invalid'),
     cluster: core.getInput('cluster'),

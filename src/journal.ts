@@ -43,7 +43,8 @@ export class Journal {
   readonly #keys = new Map<string, KeyDetails>()
   #estimate: Estimate | undefined
   #approval: ApprovalReport | undefined
-  #before: Cluster | undefined
+  /** What was seen first. */
+  #first: Observed | undefined
   #name: string
   #recordBefore: ClusterRecord | undefined
   #last: Observed | undefined
@@ -90,8 +91,8 @@ export class Journal {
   }
 
   saw(observed: Observed): void {
-    this.#before ??= observed.cluster
-    this.#name = this.#before?.id ?? observed.apiServer ?? this.#name
+    this.#first ??= observed
+    this.#name = observed.cluster?.id ?? observed.definition?.id ?? observed.apiServer ?? this.#name
     // The record is not read while the cluster is changing, and can't be read where no API server answers.
     if (observed.apiServer !== undefined) this.#recordBefore ??= observed.record
     for (const key of observed.keys.values())
@@ -143,7 +144,7 @@ export class Journal {
   async failed(error: ActionError): Promise<RunReport> {
     if (error.code === 'internal-error' && error.cause instanceof Error)
       this.#platform.log.info(error.cause.stack ?? '')
-    if (this.#last?.cluster !== undefined) {
+    if (this.#last !== undefined) {
       try {
         const limit = error.code === 'cancelled' ? LAST_LOOK_WHEN_CANCELLED_MS : LAST_LOOK_MS
         const look = await this.#platform.clusters?.read(AbortSignal.timeout(limit))
@@ -164,7 +165,7 @@ export class Journal {
   ): RunReport {
     const { operation, dryRun } = this.#request
     const { proofs } = this.#memory
-    const [before, after] = [this.#before, this.#after]
+    const [before, after] = [this.#first?.cluster, this.#after]
     const proved = isProved(this.#memory, after)
     return {
       ...emptyReport(operation, this.#startedAt),
@@ -179,7 +180,7 @@ export class Journal {
       findings: [...this.#noticed(findings), ...findings, ...unseenApiServers(proofs.at(-1))],
       before: before && this.#snapshot(before),
       after: after && this.#snapshot(after),
-      changed: before !== undefined && after !== undefined && differs(before, after),
+      changed: after !== undefined && (before === undefined || differs(before, after)),
       proved,
       rotationDueAt: optionalTime(this.#rotationDueAt(after)),
       rotationOverdueSince: optionalTime(this.#overdueSince()),

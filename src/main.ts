@@ -76,6 +76,7 @@ export async function run(request: Request, platform: Platform): Promise<RunRepo
         ...platform,
         observed,
         cluster: observation.cluster,
+        definition: request.clusterDefinition,
         memory,
         timeout: request.timeout,
         signal: lock === undefined ? platform.signal : AbortSignal.any([platform.signal, lock.lost])

@@ -5,7 +5,7 @@ import type { Cluster } from './model/cluster.ts'
 import { sameKmsProfile, type KmsProfile } from './model/kms-profile.ts'
 import type { PreparedKind, VersionLife } from './model/preparation.ts'
 import type { ProofReport } from './model/report.ts'
-import type { Permission, VaultAccess, VaultObservation } from './model/vault.ts'
+import type { Permission, VaultAccess, VaultChange, VaultObservation } from './model/vault.ts'
 
 /** What only this run knows, from step to step. All of it may be lost: the next run finds out anew. */
 export interface Memory {
@@ -38,6 +38,7 @@ export interface Memory {
     dataPlane: Promise<KeyVersionsObservation> | undefined
     /** By vault url in lower case. */
     readonly vaults: Map<string, Promise<VaultObservation>>
+    vaultChange: Promise<VaultChange> | undefined
     /** By url of the key without a version, in lower case. */
     readonly access: Map<string, Promise<VaultAccess>>
     /** By url of the key without a version, in lower case. */
@@ -61,6 +62,7 @@ export function emptyMemory(): Memory {
     seen: {
       tenantId: undefined,
       assignIdentity: undefined,
+      vaultChange: undefined,
       dataPlane: undefined,
       vaults: new Map(),
       access: new Map(),

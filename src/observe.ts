@@ -8,16 +8,20 @@ import { attachedVaults, type AttachedVault, type Attachment } from './model/att
 import { FIRST_DATA_ENCRYPTION_MINOR, type Cluster } from './model/cluster.ts'
 import { finding, type Finding } from './model/finding.ts'
 import { EMPTY_RECORD, keyIdsBefore, type ClusterRecord, type Goal } from './model/goal.ts'
+import { asObject, asText } from './model/json.ts'
 import { hasVersion, keyVersionFrom, sameKeyVersion, type Key, type KeyVersion } from './model/key-id.ts'
 import { usableVersions, type KeyObservation } from './model/key.ts'
 import { keyIdOf } from './model/kms-profile.ts'
 import type { VersionLife } from './model/preparation.ts'
 import { FIRST_KMS_V2_MINOR, minor } from './model/kubernetes-version.ts'
+import { isCreated } from './operations/create.ts'
 import { decide } from './operations/decide.ts'
 import { isMended } from './operations/mend-key.ts'
 import { isRecorded } from './operations/reach.ts'
 import { accessKey, hasCluster, type Observed, type ObservedCluster } from './model/observed.ts'
+import { observeCreation } from './observe-creation.ts'
 import { observePreparation } from './observe-preparation.ts'
+import { observeVaultChange } from './observe-vault-change.ts'
 import { keyReaders, observeDataPlane, observeVaults } from './observe-vaults.ts'
 import { isProved, type Memory } from './memory.ts'
 import type { Platform } from './platform.ts'
@@ -36,11 +40,12 @@ export interface Observation {
 
 /** Reads the cluster, its record and the keys in question, at one moment. Changes nothing. */
 export async function observe(request: Request, platform: Platform, memory: Memory): Promise<Observation> {
-  const current = await platform.clusters?.read(platform.signal)
+  const current = await readCluster(request, platform)
   const cluster = current && (await observeCluster(current, request, platform, memory))
   const bare: Observed = {
     now: platform.now(),
     cluster,
+    definition: undefined,
     apiServer: undefined,
     apiServersReady: undefined,
     missingRights: [],
@@ -57,12 +62,17 @@ export async function observe(request: Request, platform: Platform, memory: Memo
     assignIdentity: 'unknown',
     tenantId: undefined,
     dataPlane: undefined,
+    vaultChange: undefined,
     preparation: undefined,
     findings: []
   }
   if (request.preparation !== undefined) {
     const preparation = await observePreparation(request.preparation, platform, memory, bare.now)
     return { observed: { ...bare, preparation }, cluster: undefined }
+  }
+  if (request.operation === 'create' && !isCreated(request, cluster)) {
+    const observed = cluster === undefined ? await observeCreation(request, platform, memory, bare) : bare
+    return { observed, cluster: current }
   }
   const observed = hasCluster(bare)
     ? await observeManaged(request, platform, memory, bare)
@@ -72,6 +82,14 @@ export async function observe(request: Request, platform: Platform, memory: Memo
     observed: slow === undefined ? observed : { ...observed, findings: [...observed.findings, slow] },
     cluster: current
   }
+}
+
+/** Undefined where the request names none, and where `create` is to make it. */
+async function readCluster(
+  { operation }: Request,
+  { clusters, signal }: Platform
+): Promise<ManagedCluster | undefined> {
+  return operation === 'create' ? await clusters?.find(signal) : await clusters?.read(signal)
 }
 
 async function observeManaged(
@@ -182,7 +200,9 @@ async function observeKeys(
     ...platform,
     memory
   })
-  const known: ObservedCluster = { ...seen, ...vaults, keys, keyVersions, rotationPolicy }
+  const [vault] = request.operation === 'change-vault-mode' ? vaults.vaults.values() : []
+  const vaultChange = vault?.kind === 'readable' ? await observeVaultChange(vault.vault, platform, memory) : undefined
+  const known: ObservedCluster = { ...seen, ...vaults, vaultChange, keys, keyVersions, rotationPolicy }
   const readSoFar = withGoal(known, goal, memory)
   return {
     ...readSoFar,
@@ -220,14 +240,18 @@ function vaultsInQuestion(request: Request, cluster: Cluster, goal: Goal | undef
   const profiles = [cluster.kms, goal?.kms].filter((profile) => profile?.enabled === true)
   const attachments: Attachment[] = profiles.flatMap(({ keyId, networkAccess }) => {
     const key = keyVersionFrom(keyId)
-    return key === undefined ? [] : [{ key, networkAccess }]
+    // With a change of mode the vault is closed at one of its ends, and may be at any time.
+    const closed = request.operation === 'change-vault-mode'
+    return key === undefined ? [] : [{ key, networkAccess: closed ? 'Private' : networkAccess }]
   })
   const { networkAccess, vaultResourceId } = request.desired ?? request
   const key = request.key ?? request.desired?.key
   if (key !== undefined) {
     attachments.push({ key, networkAccess: networkAccess ?? attachments[0]?.networkAccess ?? 'Public' })
   }
-  return attachedVaults(attachments, [...profiles.map((profile) => profile.vaultResourceId), vaultResourceId])
+  // A profile that is switched off keeps its vault.
+  const kept = asText(asObject(cluster.securityProfile['azureKeyVaultKms'])['keyVaultResourceId'])
+  return attachedVaults(attachments, [...profiles.map((profile) => profile.vaultResourceId), vaultResourceId, kept])
 }
 
 /** Undefined where the API server does not answer, and that is no news. */

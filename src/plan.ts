@@ -49,13 +49,13 @@ export function makePlan(
 
 function basisOf(
   { operation, preparation }: Request,
-  { cluster, preparation: seen }: Observed,
+  { cluster, definition, preparation: seen }: Observed,
   steps: readonly Step[],
   refusals: readonly string[]
 ): PlanBasis {
   return {
     operation,
-    cluster: cluster?.id.toLowerCase(),
+    cluster: (cluster ?? definition)?.id.toLowerCase(),
     keyId: (cluster && keyIdOf(cluster.kms))?.toLowerCase(),
     networkAccess: cluster?.kms.enabled === true ? cluster.kms.networkAccess : undefined,
     kubernetesMinor: cluster?.kubernetesVersion.split('.').slice(0, 2).join('.'),

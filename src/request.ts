@@ -1,4 +1,5 @@
 import { CLOUD_NAMES, parseCloud, type Cloud } from './azure/clouds.ts'
+import { parseClusterDefinition } from './cluster-definition.ts'
 import { ActionError, CATALOG, type Code } from './errors.ts'
 import { desiredCluster, parseDesiredState } from './desired-state.ts'
 import { parseAge } from './model/age.ts'
@@ -8,7 +9,7 @@ import type { ClusterName } from './model/cluster.ts'
 import type { DesiredCluster } from './model/desired-cluster.ts'
 import type { JsonObject } from './model/json.ts'
 import { parseKey as readKey, parseKeyId, type KeyIdProblem, type KeyVersion } from './model/key-id.ts'
-import type { NetworkAccess } from './model/kms-profile.ts'
+import { kmsOn, type NetworkAccess } from './model/kms-profile.ts'
 import { compareVersions, FIRST_KMS_V2_MINOR, isVersion } from './model/kubernetes-version.ts'
 import { CLUSTER_NAME, GUID, RESOURCE_GROUP, VAULT_ID } from './model/names.ts'
 import { OPERATIONS, type OperationName } from './model/operation.ts'
@@ -50,7 +51,7 @@ export interface Request {
   readonly preparation: WantedPreparation | undefined
   /** ARM id of the cluster's user-assigned identity. */
   readonly identityResourceId: string | undefined
-  /** Text of the managed cluster's JSON body, for `create`. */
+  /** The managed cluster's body for `create`, with its identity and without its KMS profile. */
   readonly clusterDefinition: JsonObject | undefined
   /** Only clusters whose rotation is due. */
   readonly dueOnly: boolean
@@ -125,17 +126,27 @@ export function parseRequest(inputs: RawInputs): Request {
     const operations = TAKEN_BY[name] ?? []
     if (!operations.includes(operation)) forbidden(name, text, `It belongs to ${inWords(operations)} only.`)
   }
+  if (operation === 'enable' || operation === 'create') {
+    required('key-id', inputs.keyId, `\`${operation}\` needs the key version to encrypt under.`)
+  }
+  if (operation === 'create') {
+    forbidden('kubeconfig', inputs.kubeconfig, 'The cluster is yet to be created, and AKS is asked for it then.')
+  }
+  if (operation === 'change-vault-mode') {
+    required('key-vault-network-access', inputs.keyVaultNetworkAccess, 'It is the mode to change to.')
+  }
   const key = inputs.keyId === '' ? undefined : parseKey(inputs.keyId, cloud)
   if (key !== undefined && vaultResourceId !== undefined && vaultIdFor(key, [vaultResourceId]) === undefined) {
     throw invalid('key-vault-resource-id', vaultResourceId, `that of the vault of key-id, ${key.vaultName}`)
   }
-  if (operation === 'enable') required('key-id', inputs.keyId, '`enable` needs the key version to encrypt under.')
   const dueOnly = parseBoolean('due-only', inputs.dueOnly)
   if (dueOnly) required('max-key-age', inputs.maxKeyAge, 'Without it no rotation is ever due.')
+  const identityResourceId = parseIdentityId(inputs.identityResourceId)
+  const target = parseTarget(operation, inputs, cloud)
   return {
     operation,
     dryRun: parseBoolean('dry-run', inputs.dryRun),
-    ...parseTarget(operation, inputs, cloud),
+    ...target,
     cloud,
     kubeconfig: inputs.kubeconfig === '' ? undefined : inputs.kubeconfig,
     key,
@@ -146,8 +157,15 @@ export function parseRequest(inputs: RawInputs): Request {
     retirePrevious: parseBoolean('retire-previous', inputs.retirePrevious),
     repair: parseBoolean('repair', inputs.repair),
     preparation: operation === 'prepare' ? parsePreparation(inputs, cloud, networkAccess ?? 'Public') : undefined,
-    identityResourceId: parseIdentityId(inputs.identityResourceId),
-    clusterDefinition: undefined,
+    identityResourceId,
+    clusterDefinition:
+      operation === 'create' && key !== undefined
+        ? parseClusterDefinition(inputs.clusterDefinition, {
+            clusterName: target.cluster?.name,
+            identityId: identityResourceId,
+            kms: kmsOn(key.url, networkAccess ?? 'Public', vaultResourceId)
+          })
+        : undefined,
     dueOnly,
     approval: parseApproval(inputs),
     timeout:
@@ -173,7 +191,7 @@ export function maxKeyAgeOf({ maxKeyAge, desired }: Request): number | undefined
 
 /** Which operations take an input that is not for all of them. */
 const TAKEN_BY: Readonly<Record<string, readonly OperationName[]>> = {
-  'key-id': ['enable', 'rotate', 'migrate-v2'],
+  'key-id': ['create', 'enable', 'rotate', 'migrate-v2'],
   'max-key-age': ['rotate', 'status'],
   'retire-previous': ['rotate'],
   repair: ['rotate'],
@@ -181,8 +199,8 @@ const TAKEN_BY: Readonly<Record<string, readonly OperationName[]>> = {
   'key-size': ['prepare'],
   'key-rotation-interval': ['prepare'],
   location: ['prepare'],
-  'identity-resource-id': ['prepare'],
-  'cluster-definition': [],
+  'identity-resource-id': ['prepare', 'create'],
+  'cluster-definition': ['create'],
   'due-only': ['status'],
   'desired-state': ['reconcile'],
   cluster: ['reconcile']

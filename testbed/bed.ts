@@ -1,4 +1,5 @@
 import { startAzure, type Azure, type AzureOptions, type ClusterOptions } from './azure/azure.ts'
+import type { Identity } from './azure/identities.ts'
 import type { JsonObject } from './azure/json.ts'
 import { epoch } from './azure/key-versions.ts'
 import type { ManagedCluster } from './azure/managed-clusters.ts'
@@ -32,8 +33,10 @@ export interface BedOptions extends Pick<AzureOptions, 'cloud' | 'timeScale' | '
   readonly vault?: VaultKind
   /** See ControlPlaneOptions. */
   readonly pluginTimeScale?: number
-  /** Planted before the first run. */
+  /** Planted before the first run; into a cluster that the action creates, when its API server first starts. */
   readonly secrets?: readonly SeedSecret[]
+  /** There is no cluster yet. */
+  readonly unborn?: boolean
 }
 
 export interface RealBedOptions extends BedOptions {
@@ -52,8 +55,11 @@ export interface Bed<C extends ControlPlane = ControlPlane> {
   readonly githubApi: GitHubApi
   readonly network: Network
   readonly vault: Vault
+  /** Throws as long as there is none. */
   readonly cluster: ManagedCluster
   readonly controlPlane: C
+  /** Of the cluster's control plane; undefined where that is system-assigned. */
+  readonly identity: Identity | undefined
   /** Urls of the versions of the key, oldest first. */
   keyIds(): readonly string[]
   /** Adds a version to the key, as its rotation policy or somebody else does; gives its url. */
@@ -95,9 +101,24 @@ async function startBed<C extends ControlPlane>(
     closers.push(() => github.close())
     const githubApi = startGitHubApi(network)
     const { cloud, timeScale, offeredVersions, clustersPerPage } = options
+    let born: { readonly cluster: ManagedCluster; readonly controlPlane: C } | undefined
+    const bear = async (cluster: ManagedCluster): Promise<C> => {
+      const controlPlane = await startControlPlane({
+        keyOperations: cluster.keyOperations,
+        authenticateToken: (token) => cluster.authenticateToken(token),
+        kmsV1: /^1\.(1\d|2[0-6])\./.test(options.cluster?.kubernetesVersion ?? ''),
+        encryption: cluster.encryption,
+        ...(options.pluginTimeScale !== undefined && { pluginTimeScale: options.pluginTimeScale })
+      })
+      closers.push(() => controlPlane.stop())
+      await controlPlane.seed(options.secrets ?? [])
+      born = { cluster, controlPlane }
+      return controlPlane
+    }
     const azure = await startAzure({
       network,
       github,
+      createControlPlane: bear,
       ...(cloud && { cloud }),
       ...(timeScale !== undefined && { timeScale }),
       ...(offeredVersions && { offeredVersions }),
@@ -117,33 +138,39 @@ async function startBed<C extends ControlPlane>(
       }
     })
     const first = (await vault.addKey('etcd', { created: epoch() - FIRST_KEY_AGE })).id
-    const access = isPrivate
-      ? { keyVaultNetworkAccess: 'Private', keyVaultResourceId: vault.id }
-      : { keyVaultNetworkAccess: 'Public' }
-    const cluster = azure.addCluster({
-      ...options.cluster,
-      ...(options.kms === true && { kms: { enabled: true, keyId: first, ...access } })
-    })
-    if (options.kms === true && isPrivate) approvePrivateEndpoint(vault, cluster.id)
-    azure.permitOperator(cluster, vault)
-    if (options.cluster?.identity !== 'SystemAssigned') azure.permitKms(cluster, vault)
-
-    const controlPlane = await startControlPlane({
-      keyOperations: cluster.keyOperations,
-      authenticateToken: (token) => cluster.authenticateToken(token),
-      kmsV1: /^1\.(1\d|2[0-6])\./.test(options.cluster?.kubernetesVersion ?? ''),
-      encryption: cluster.encryption,
-      ...(options.pluginTimeScale !== undefined && { pluginTimeScale: options.pluginTimeScale })
-    })
-    closers.push(() => controlPlane.stop())
-    cluster.attach(controlPlane)
-    await controlPlane.seed(options.secrets ?? [])
+    const { name = `aks-${azure.subscriptionId.slice(0, 8)}`, identity = azure.addIdentity() } = options.cluster ?? {}
+    if (options.unborn === true && identity !== 'SystemAssigned') {
+      const unborn = {
+        id: `/subscriptions/${azure.subscriptionId}/resourceGroups/${azure.resourceGroup}`,
+        body: { identity: { userAssignedIdentities: { [identity.id]: {} } } }
+      }
+      azure.permitOperator(unborn, vault)
+      azure.permitKms(unborn, vault)
+    } else {
+      const access = isPrivate
+        ? { keyVaultNetworkAccess: 'Private', keyVaultResourceId: vault.id }
+        : { keyVaultNetworkAccess: 'Public' }
+      const cluster = azure.addCluster({
+        ...options.cluster,
+        name,
+        identity,
+        ...(options.kms === true && { kms: { enabled: true, keyId: first, ...access } })
+      })
+      if (options.kms === true && isPrivate) approvePrivateEndpoint(vault, cluster.id)
+      azure.permitOperator(cluster, vault)
+      if (identity !== 'SystemAssigned') azure.permitKms(cluster, vault)
+      cluster.attach(await bear(cluster))
+    }
+    const present = (): NonNullable<typeof born> => {
+      if (born === undefined) throw new Error('There is no cluster yet.')
+      return born
+    }
 
     const inputs = (operation: string, more: Inputs = {}): Inputs => ({
       operation,
-      'resource-group': cluster.resourceGroup,
-      'cluster-name': cluster.name,
-      'subscription-id': cluster.subscriptionId,
+      'resource-group': born?.cluster.resourceGroup ?? azure.resourceGroup,
+      'cluster-name': name,
+      'subscription-id': azure.subscriptionId,
       'tenant-id': azure.tenantId,
       'client-id': azure.application.applicationId,
       ...more
@@ -154,8 +181,13 @@ async function startBed<C extends ControlPlane>(
       githubApi,
       network,
       vault,
-      cluster,
-      controlPlane,
+      identity: identity === 'SystemAssigned' ? undefined : identity,
+      get cluster() {
+        return present().cluster
+      },
+      get controlPlane() {
+        return present().controlPlane
+      },
       keyIds: () => vault.versions('etcd').map(({ id }) => id),
       addKeyVersion: async () => (await vault.addKey('etcd')).id,
       inputs,

@@ -64,11 +64,22 @@ export function refusalToError(
   return withMeaning(otherwise, said, error)
 }
 
-/** The failure of an update that AKS accepted, began and did not finish. */
-export function operationToError(error: ServiceError, status: string): ActionError | ClusterChangedError {
-  const said = `The update of the cluster ended as ${status}: ${quote(error)}`
+export type ClusterChange = 'creation' | 'update'
+
+const FAILED: Readonly<Record<ClusterChange, Code>> = {
+  creation: 'cluster-creation-failed',
+  update: 'cluster-update-failed'
+}
+
+/** The failure of a change that AKS accepted, began and did not finish. */
+export function operationToError(
+  error: ServiceError,
+  status: string,
+  change: ClusterChange
+): ActionError | ClusterChangedError {
+  const said = `The ${change} of the cluster ended as ${status}: ${quote(error)}`
   if (isConcurrentChange(error)) return new ClusterChangedError(said)
-  return withMeaning('cluster-update-failed', said, error)
+  return withMeaning(FAILED[change], said, error)
 }
 
 /** `BadRequest (400): <message>.` */
@@ -147,7 +158,7 @@ const MEANINGS: readonly Meaning[] = [
   {
     words: /InternalOperationError/,
     meaning:
-      'AKS is known to answer so when an attached vault changes between Public and Private in place: turn KMS off, change the vault, turn it on. `az aks operation show-latest -g <resource group> -n <cluster>` may say more.'
+      'AKS is known to answer so when an attached vault changes between Public and Private in place: the operation `change-vault-mode` goes the way that works. `az aks operation show-latest -g <resource group> -n <cluster>` may say more.'
   },
 
   // Upgrades

@@ -2,7 +2,7 @@ import { ActionError, ClusterChangedError, type Code } from '../errors.ts'
 import { clusterId, type ClusterName } from '../model/cluster.ts'
 import { asObject, asObjects, asText, canonicalJson, isJsonObject, type JsonObject } from '../model/json.ts'
 import { clusterFromBody, showsDataEncryption, type Upgrades } from './cluster-body.ts'
-import { operationToError, parseServiceError, type ServiceError } from './errors.ts'
+import { operationToError, parseServiceError, type ClusterChange, type ServiceError } from './errors.ts'
 import { FIRST_INTERVAL, nextInterval, waitForOperation } from './long-running-operation.ts'
 import { pause as realPause, type Pause } from '../pause.ts'
 import { expectJson } from './expect-json.ts'
@@ -33,6 +33,13 @@ export interface UpdateOptions {
  */
 export interface ManagedClusters {
   read(signal?: AbortSignal): Promise<ManagedCluster>
+  /** Undefined where there is no such cluster. */
+  find(signal?: AbortSignal): Promise<ManagedCluster | undefined>
+  /**
+   * Creates the cluster with this body and waits until AKS has done so. Throws ClusterChangedError where there is one by now,
+   * `cluster-update-rejected` (and more special codes) where AKS refused, `cluster-creation-failed` where it began and failed.
+   */
+  create(body: JsonObject, options?: UpdateOptions): Promise<void>
   /**
    * Writes the whole body on top of `current` and waits until AKS has carried it out.
    * Throws ClusterChangedError where somebody else's change came between, `cluster-update-rejected` (and more special codes)
@@ -71,23 +78,54 @@ export function createManagedClusters(
     return { body, eTag: typeof eTag === 'string' ? eTag : undefined }
   }
 
+  async function find(signal?: AbortSignal): Promise<ManagedCluster | undefined> {
+    try {
+      return await read(signal)
+    } catch (error) {
+      if (error instanceof ActionError && error.code === 'cluster-not-found') return undefined
+      throw error
+    }
+  }
+
   /**
-   * Sends the update once, or again where its answer was lost and the cluster shows that it did not arrive. A repeat that overtakes a
-   * late first one fails on If-Match, so that nothing is ever done twice.
+   * Sends the body once, or again where the answer was lost and the cluster shows that it did not arrive. A repeat that overtakes a
+   * late first one fails on its condition, so that nothing is ever done twice. `current` is undefined for a cluster that is not
+   * there yet.
    */
-  async function put(current: ManagedCluster, body: JsonObject, signal: AbortSignal | undefined): Promise<ArmAnswer> {
-    // `*` matches any present cluster: a cluster that was deleted meanwhile is not created anew.
-    const headers = { 'If-Match': current.eTag ?? '*' }
+  async function put(
+    current: ManagedCluster | undefined,
+    body: JsonObject,
+    signal: AbortSignal | undefined
+  ): Promise<ArmAnswer> {
+    // `*` matches any present cluster: a cluster that was deleted meanwhile is not created anew, and one that is there not replaced.
+    const headers: Readonly<Record<string, string>> =
+      current === undefined ? { 'If-None-Match': '*' } : { 'If-Match': current.eTag ?? '*' }
     for (let attempt = 1, interval = FIRST_INTERVAL; ; attempt++, interval = nextInterval(interval)) {
       const answer = await arm.send({ method: 'PUT', url, headers, body, signal })
       if (answer.status !== 0 && !isTransientStatus(answer.status)) return answer
       if (attempt === MAX_UPDATE_ATTEMPTS) return answer
       await pause(interval, signal)
-      if (!same(current, await read(signal))) {
-        throw new ClusterChangedError(
-          `Azure’s answer to the update of ${name} was lost, and the cluster has changed since.`
-        )
+      if (!same(current, current === undefined ? await find(signal) : await read(signal))) {
+        throw new ClusterChangedError(`Azure’s answer was lost, and ${name} has changed since.`)
       }
+    }
+  }
+
+  /** Waits until AKS has carried out what it accepted. */
+  async function follow(accepted: ArmAnswer, change: ClusterChange, options: UpdateOptions): Promise<void> {
+    const operation = accepted.headers['azure-asyncoperation']
+    if (operation !== undefined) {
+      const end = await waitForOperation(arm, operation, {
+        signal: options.signal,
+        pause,
+        onPoll: options.onPoll ?? (() => undefined)
+      })
+      if (end.kind === 'ended-badly') throw operationToError(end.error, end.status, change)
+    }
+    const settled = await settle(options, Infinity)
+    const { provisioningState } = clusterFromBody(settled.body)
+    if (provisioningState === 'Failed' || provisioningState === 'Canceled') {
+      throw operationToError(provisioningError(settled.body), provisioningState, change)
     }
   }
 
@@ -109,24 +147,18 @@ export function createManagedClusters(
 
   return {
     read,
+    find,
+
+    async create(body, options = {}) {
+      const answer = await put(undefined, body, options.signal)
+      expectJson(answer, `create ${name}`, 'cluster-update-rejected')
+      await follow(answer, 'creation', options)
+    },
 
     async update(current, body, options = {}) {
       const answer = await put(current, body, options.signal)
       expectJson(answer, `update ${name}`, 'cluster-update-rejected')
-      const operation = answer.headers['azure-asyncoperation']
-      if (operation !== undefined) {
-        const end = await waitForOperation(arm, operation, {
-          signal: options.signal,
-          pause,
-          onPoll: options.onPoll ?? (() => undefined)
-        })
-        if (end.kind === 'ended-badly') throw operationToError(end.error, end.status)
-      }
-      const settled = await settle(options, Infinity)
-      const { provisioningState } = clusterFromBody(settled.body)
-      if (provisioningState === 'Failed' || provisioningState === 'Canceled') {
-        throw operationToError(provisioningError(settled.body), provisioningState)
-      }
+      await follow(answer, 'update', options)
     },
 
     waitUntilSettled: (timeout, options = {}) => settle(options, Date.now() + timeout),
@@ -170,7 +202,8 @@ export function createManagedClusters(
 }
 
 /** Whole bodies are compared: just after a write the eTag may still be the one of before. */
-function same(a: ManagedCluster, b: ManagedCluster): boolean {
+function same(a: ManagedCluster | undefined, b: ManagedCluster | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b
   return canonicalJson(a.body) === canonicalJson(b.body)
 }
 

@@ -6,7 +6,7 @@ import type { Key } from './key-id.ts'
 import type { KubernetesRight } from './kubernetes-rights.ts'
 import { sameKmsProfile } from './kms-profile.ts'
 import type { ObservedPreparation, VersionLife } from './preparation.ts'
-import type { DataPlane, Permission, VaultAccess, VaultObservation } from './vault.ts'
+import type { DataPlane, Permission, Vault, VaultAccess, VaultChange, VaultObservation } from './vault.ts'
 
 /** Everything that a decision may depend on, read at one moment. */
 export interface Observed {
@@ -14,6 +14,8 @@ export interface Observed {
   readonly now: number
   /** Undefined where Azure knows none: a cluster by its kubeconfig alone, or one that is yet to be created. */
   readonly cluster: Cluster | undefined
+  /** For `create`, as long as there is no cluster: as its definition has it, without KMS. */
+  readonly definition: Cluster | undefined
   /** Host and port of the API server; undefined where it was not asked for anything, or did not answer. */
   readonly apiServer: string | undefined
   /** Rights in Kubernetes that a proof takes and the credential lacks, as far as the API server says so. */
@@ -46,6 +48,8 @@ export interface Observed {
   readonly tenantId: string | undefined
   /** Of the vault that is to make a new version, where its key is read elsewhere; undefined where none is to be made. */
   readonly dataPlane: DataPlane | undefined
+  /** What stands against opening or closing the vault of the cluster's key; only `change-vault-mode` asks for it. */
+  readonly vaultChange: VaultChange | undefined
   /** Undefined but for `prepare`. */
   readonly preparation: ObservedPreparation | undefined
   /** What the edges noticed on the way. */
@@ -81,6 +85,14 @@ export function withPreparation(
 ): Observed {
   if (observed.preparation === undefined) return observed
   return { ...observed, preparation: { ...observed.preparation, ...change(observed.preparation) } }
+}
+
+/** The same with another state of a vault; unchanged where that was not read. */
+export function withVault(observed: Observed, vaultUrl: string, changes: Partial<Vault>): Observed {
+  const seen = vaultOf(observed, vaultUrl)
+  if (seen?.kind !== 'readable') return observed
+  const vault: VaultObservation = { kind: 'readable', vault: { ...seen.vault, ...changes } }
+  return { ...observed, vaults: new Map([...observed.vaults, [vaultUrl.toLowerCase(), vault]]) }
 }
 
 /** `https://<vault>` of a key id → what was observed of the vault. */

@@ -1,8 +1,10 @@
 export const OPERATIONS = [
   'prepare',
+  'create',
   'enable',
   'rotate',
   'disable',
+  'change-vault-mode',
   'migrate-v2',
   're-encrypt',
   'reconcile',
@@ -17,9 +19,11 @@ export function mayGiveKey(operation: OperationName): boolean {
 
 const CHANGES_KMS: Readonly<Record<OperationName, boolean>> = {
   prepare: false,
+  create: false,
   enable: true,
   rotate: true,
   disable: true,
+  'change-vault-mode': true,
   'migrate-v2': true,
   're-encrypt': false,
   reconcile: true,

@@ -1,7 +1,7 @@
 import type { Finding } from './finding.ts'
 import type { Goal } from './goal.ts'
 import type { KeyDefect } from './key.ts'
-import type { KmsProfile } from './kms-profile.ts'
+import type { KmsOn, KmsProfile } from './kms-profile.ts'
 import type { KeySize } from './preparation.ts'
 import type { Purpose } from './roles.ts'
 import type { Vault } from './vault.ts'
@@ -17,10 +17,20 @@ export type Step =
       readonly validFor: number
     }
   | { readonly kind: 'wait-for-api-servers' }
+  /**
+   * As its definition has it, with the profile in it from the start. Plans are shown and kept, so that the step has no more of the
+   * definition than its digest, which changes when that does.
+   */
+  | { readonly kind: 'create-cluster'; readonly definitionDigest: string; readonly profile: KmsOn }
   | { readonly kind: 'create-key-version'; readonly vaultUrl: string; readonly keyName: string }
   | { readonly kind: 'record-goal'; readonly goal: Goal }
   | { readonly kind: 'prove-secrets'; readonly when: 'before-change' | 'after-change' | 'no-change' }
   | { readonly kind: 'set-kms-profile'; readonly profile: KmsProfile }
+  | {
+      readonly kind: 'set-vault-network-access'
+      readonly vault: Pick<Vault, 'id' | 'name' | 'url'>
+      readonly access: Vault['publicNetworkAccess']
+    }
   | { readonly kind: 'upgrade-control-plane'; readonly version: string }
   /** Kubernetes versions by the names of the pools. */
   | { readonly kind: 'upgrade-node-pools'; readonly versions: Readonly<Record<string, string>> }

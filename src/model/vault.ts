@@ -49,3 +49,9 @@ export interface VaultAccess {
   /** Approve the private endpoint that AKS makes to a Private vault. */
   readonly approvePrivateEndpoint: Permission
 }
+
+/** What stands against opening or closing a vault. */
+export interface VaultChange {
+  /** Of the workflow's own identity. */
+  readonly permission: Permission
+}

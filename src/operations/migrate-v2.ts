@@ -7,6 +7,7 @@ import type { ObservedCluster } from '../model/observed.ts'
 import type { Decision, Step } from '../model/step.ts'
 import { checkProfile } from '../preflight/profile.ts'
 import type { Request } from '../request.ts'
+import { kmsIsOff } from './kms-is-off.ts'
 import type { Operation } from './operation.ts'
 import { profileWith } from './profile.ts'
 import { goalUnderWay, proveThenDone, reachProfile, refused, step } from './reach.ts'
@@ -27,7 +28,7 @@ export const migrateV2: Operation = (request, observed) => {
 
 function begin(request: Request, observed: ObservedCluster): Decision {
   const { kms, kubernetesVersion } = observed.cluster
-  if (!kms.enabled) return refused(refusal('kms-off'))
+  if (!kms.enabled) return refused(kmsIsOff(observed))
   if (runsKmsV2(observed.cluster)) {
     return proveThenDone(observed, `The cluster runs Kubernetes ${kubernetesVersion}, which uses KMS v2 already.`)
   }

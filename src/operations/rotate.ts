@@ -10,6 +10,7 @@ import { unreadableKey } from '../preflight/key.ts'
 import { troubleOf } from '../preflight/key-in-use.ts'
 import { adviseProfile, checkProfile } from '../preflight/profile.ts'
 import type { Request } from '../request.ts'
+import { kmsIsOff } from './kms-is-off.ts'
 import { newerVersions } from './newer-versions.ts'
 import type { Operation } from './operation.ts'
 import { profileWith } from './profile.ts'
@@ -21,7 +22,7 @@ import { done, goalUnderWay, isRecorded, proveThenDone, reachProfile, refused, s
  */
 export const rotate: Operation = (request, observed) => {
   const { kms } = observed.cluster
-  if (!kms.enabled) return refused(refusal('kms-off'))
+  if (!kms.enabled) return refused(kmsIsOff(observed))
   const trouble = troubleOf(observed)
   if (trouble !== undefined) return refused(trouble.finding('refusal'))
 

@@ -1,4 +1,7 @@
 import { ActionError } from '../errors.ts'
+import { keyVersionFrom } from '../model/key-id.ts'
+import type { KmsProfile } from '../model/kms-profile.ts'
+import { accessOf, type Observed } from '../model/observed.ts'
 import { pause as realPause, type Pause } from '../pause.ts'
 import { formatDuration } from '../report/text.ts'
 import type { StepContext } from './step-definition.ts'
@@ -38,4 +41,10 @@ export async function untilRoleHasSpread(
       await pause(interval, signal)
     }
   }
+}
+
+/** Whether the cluster's identity may use a profile's key, as Azure RBAC and the vault's access policies have it. */
+export function mayUseKey(observed: Observed, profile: KmsProfile): boolean {
+  const key = profile.enabled ? keyVersionFrom(profile.keyId) : undefined
+  return key !== undefined && accessOf(observed, key)?.useKey === 'granted'
 }

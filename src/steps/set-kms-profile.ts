@@ -1,16 +1,15 @@
 import { withKmsProfile } from '../azure/cluster-body.ts'
-import { keyVersionFrom } from '../model/key-id.ts'
-import { KMS_OFF, type KmsProfile } from '../model/kms-profile.ts'
-import { accessOf, withCluster, type Observed } from '../model/observed.ts'
+import { KMS_OFF } from '../model/kms-profile.ts'
+import { withCluster } from '../model/observed.ts'
 import type { Step } from '../model/step.ts'
-import { plannedName } from './create-key-version.ts'
-import { untilRoleHasSpread } from './role-propagation.ts'
+import { profileInWords } from './profile-in-words.ts'
+import { mayUseKey, untilRoleHasSpread } from './role-propagation.ts'
 import { sayState } from './say-state.ts'
 import { managed, type StepDefinition } from './step-definition.ts'
 
 export const setKmsProfile: StepDefinition<Extract<Step, { kind: 'set-kms-profile' }>> = {
   describe(step, observed) {
-    return `Set the cluster’s KMS profile: ${inWords(observed.cluster?.kms ?? KMS_OFF)} → ${inWords(step.profile)}`
+    return `Set the cluster’s KMS profile: ${profileInWords(observed.cluster?.kms ?? KMS_OFF)} → ${profileInWords(step.profile)}`
   },
   predict(step, observed) {
     return { ...withCluster(observed, () => ({ kms: step.profile, phase: 'ready' })), secretsProved: false }
@@ -27,18 +26,4 @@ export const setKmsProfile: StepDefinition<Extract<Step, { kind: 'set-kms-profil
     // Where an earlier attempt failed on the way, the Secrets may be under the new key already.
     if (observed.cluster?.phase === 'ready') memory.keyChange = { beganAt, endedAt: Date.now() }
   }
-}
-
-/** As Azure RBAC and the vault's access policies have it. */
-function mayUseKey(observed: Observed, profile: KmsProfile): boolean {
-  const key = profile.enabled ? keyVersionFrom(profile.keyId) : undefined
-  return key !== undefined && accessOf(observed, key)?.useKey === 'granted'
-}
-
-function inWords(profile: KmsProfile): string {
-  if (!profile.enabled) return 'off'
-  const key = keyVersionFrom(profile.keyId)
-  if (key === undefined) return profile.keyId
-  const version = plannedName(key.version) ?? `version ${key.version}`
-  return `${key.vaultName}/${key.name} ${version} (${profile.networkAccess})`
 }

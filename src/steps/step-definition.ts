@@ -6,6 +6,7 @@ import type { VaultKeys } from '../azure/vault-keys.ts'
 import type { Vaults } from '../azure/vaults.ts'
 import type { Kubernetes } from '../kubernetes/kubernetes.ts'
 import type { Log } from '../log.ts'
+import type { JsonObject } from '../model/json.ts'
 import type { Observed } from '../model/observed.ts'
 import type { Step } from '../model/step.ts'
 import type { Memory } from '../memory.ts'
@@ -21,6 +22,8 @@ export interface StepContext {
   readonly cluster: ManagedCluster | undefined
   /** The cluster of the request; undefined where it names none. */
   readonly clusters: ManagedClusters | undefined
+  /** Body of the cluster that `create` is to make, but for its KMS profile. */
+  readonly definition: JsonObject | undefined
   readonly keyVault: KeyVault
   readonly vaults: Vaults
   readonly vaultKeys: VaultKeys

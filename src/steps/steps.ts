@@ -2,6 +2,7 @@ import type { Observed } from '../model/observed.ts'
 import type { Step } from '../model/step.ts'
 import { addAccessPolicy } from './add-access-policy.ts'
 import { assignRole } from './assign-role.ts'
+import { createCluster } from './create-cluster.ts'
 import { createIdentity } from './create-identity.ts'
 import { createKey } from './create-key.ts'
 import { createKeyVersion } from './create-key-version.ts'
@@ -10,6 +11,7 @@ import { proveSecrets } from './prove-secrets.ts'
 import { recordGoal } from './record-goal.ts'
 import { repairKey } from './repair-key.ts'
 import { setKmsProfile } from './set-kms-profile.ts'
+import { setVaultNetworkAccess } from './set-vault-network-access.ts'
 import type { StepContext, StepDefinition } from './step-definition.ts'
 import { upgradeControlPlane } from './upgrade-control-plane.ts'
 import { upgradeNodePools } from './upgrade-node-pools.ts'
@@ -22,10 +24,12 @@ const STEPS: { readonly [K in Step['kind']]: StepDefinition<Extract<Step, { kind
   'wait-for-cluster': waitForCluster,
   'repair-key': repairKey,
   'wait-for-api-servers': waitForApiServers,
+  'create-cluster': createCluster,
   'create-key-version': createKeyVersion,
   'record-goal': recordGoal,
   'prove-secrets': proveSecrets,
   'set-kms-profile': setKmsProfile,
+  'set-vault-network-access': setVaultNetworkAccess,
   'upgrade-control-plane': upgradeControlPlane,
   'upgrade-node-pools': upgradeNodePools,
   'create-vault': createVault,

@@ -114,7 +114,7 @@ describe('the cluster', () => {
     expect(sentence).toContain('managedClusters/elsewhere')
     on.azure.permissions.grant(on.azure.application.objectId, 'Reader', `/subscriptions/${on.azure.subscriptionId}`)
     await expectRefused(on, 'cluster-not-found', 'rotate', { 'cluster-name': 'elsewhere' })
-    await expectRefused(on, 'cluster-not-found', 'rotate', { 'resource-group': 'elsewhere' })
+    await expectRefused(on, 'resource-group-not-found', 'rotate', { 'resource-group': 'elsewhere' })
   })
 
   test('is in no such subscription', async () => {

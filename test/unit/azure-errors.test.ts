@@ -205,7 +205,7 @@ describe.each(KNOWN)('%s: %s', (code, message, meaning, fix) => {
   })
 
   test('failed: the same', () => {
-    const error = operationToError({ status: 200, code, subcode: '', message }, 'Failed')
+    const error = operationToError({ status: 200, code, subcode: '', message }, 'Failed', 'update')
     expect(error).toMatchObject({ code: 'cluster-update-failed', fix: expect.stringMatching(fix) })
     expect(error.message).toMatch(/^The update of the cluster ended as Failed: /)
     expect(error.message.slice(error.message.indexOf(message) + message.length)).toMatch(meaning)
@@ -258,7 +258,9 @@ test.each([
   ['OriginalEtagNotExpect', 'x'],
   ['ResourceOperationFailure', 'This operation has been preempted by another one.']
 ])('an operation that ends as %s gave way to another one', (code, message) => {
-  expect(operationToError({ status: 200, code, subcode: '', message }, 'Failed')).toBeInstanceOf(ClusterChangedError)
+  expect(operationToError({ status: 200, code, subcode: '', message }, 'Failed', 'update')).toBeInstanceOf(
+    ClusterChangedError
+  )
 })
 
 test.each([
@@ -272,6 +274,10 @@ test.each([
 })
 
 test('a failed operation is no refusal, whatever its code', () => {
-  const error = operationToError({ status: 200, code: 'AuthorizationFailed', subcode: '', message: 'x' }, 'Failed')
+  const error = operationToError(
+    { status: 200, code: 'AuthorizationFailed', subcode: '', message: 'x' },
+    'Failed',
+    'update'
+  )
   expect(error).toMatchObject({ code: 'cluster-update-failed' })
 })

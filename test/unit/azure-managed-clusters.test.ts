@@ -45,6 +45,7 @@ function body(state: string, more: JsonObject = {}): JsonObject {
 }
 
 const READY: Answer = { status: 200, body: body('Succeeded') }
+const NONE: Answer = { status: 404, body: { error: { code: 'ResourceNotFound', message: 'x' } } }
 const CURRENT = { body: body('Succeeded'), eTag: 'etag-1' }
 const ACCEPTED: Answer = { status: 200, body: body('Updating'), headers: { 'Azure-AsyncOperation': OPERATION } }
 const poll = (status: string, more: JsonObject = {}): Answer => ({
@@ -437,6 +438,67 @@ describe('update', () => {
     expect(shown).toContain('/operations/op1')
     expect(shown).not.toContain('sig%3D')
     expect(shown).not.toContain(TOKEN)
+  })
+})
+
+describe('find', () => {
+  test('gives the cluster, or nothing where there is none', async () => {
+    expect(await clusters(fakeWireOf(READY)).find()).toEqual(CURRENT)
+    expect(await clusters(fakeWireOf(NONE)).find()).toBeUndefined()
+  })
+
+  test.each([
+    [404, 'ResourceGroupNotFound', 'resource-group-not-found'],
+    [404, 'SubscriptionNotFound', 'subscription-not-found'],
+    [403, 'AuthorizationFailed', 'authorization-failed']
+  ])('%i %s is no answer to that', async (status, code, expected) => {
+    const wire = fakeWireOf({ status, body: { error: { code, message: 'x' } } })
+    expect(await rejection(clusters(wire).find())).toMatchObject({ code: expected })
+  })
+})
+
+describe('create', () => {
+  const CREATED: Answer = { status: 201, body: body('Creating'), headers: { 'Azure-AsyncOperation': OPERATION } }
+
+  test('sends the body under the condition that there is no cluster, and follows the operation', async () => {
+    const wire = wireOf({ PUT: [CREATED], poll: [poll('InProgress'), poll('Succeeded')], GET: [READY] })
+    const words: string[] = []
+    const definition = { location: 'eastus', properties: { dnsPrefix: 'x' } }
+    await clusters(wire).create(definition, { onPoll: (word) => words.push(word) })
+    expect(methods(wire)).toEqual(['PUT', 'poll', 'poll', 'GET'])
+    expect(wire.sent[0]?.headers['if-none-match']).toBe('*')
+    expect(wire.sent[0]?.headers).not.toHaveProperty('if-match')
+    expect(JSON.parse(wire.sent[0]?.text ?? '')).toEqual(definition)
+    expect(words).toEqual(['InProgress'])
+  })
+
+  test('a cluster that is there by now is a change by somebody', async () => {
+    const wire = wireOf({ PUT: [{ status: 412, body: { code: 'PreconditionFailed', message: 'x' } }] })
+    expect(await rejection(clusters(wire).create({}))).toBeInstanceOf(ClusterChangedError)
+  })
+
+  test('a refusal before it began, and a failure after it, are told apart', async () => {
+    const refused = wireOf({ PUT: [{ status: 400, body: { code: 'BadRequest', message: 'no' } }] })
+    expect(await rejection(clusters(refused).create({}))).toMatchObject({
+      code: 'cluster-update-rejected',
+      message: expect.stringContaining('Could not create the cluster aks1')
+    })
+    const failed = wireOf({ PUT: [CREATED], poll: [poll('Failed', { error: { code: 'Quota', message: 'no' } })] })
+    expect(await rejection(clusters(failed).create({}))).toMatchObject({
+      code: 'cluster-creation-failed',
+      message: expect.stringContaining('Quota')
+    })
+  })
+
+  test('a lost answer is followed by another attempt only where nothing has arrived', async () => {
+    const arrived = wireOf({ PUT: [reset], GET: [{ status: 200, body: body('Creating') }] })
+    expect(await rejection(clusters(arrived).create({}))).toBeInstanceOf(ClusterChangedError)
+    expect(methods(arrived)).toEqual(['PUT', 'GET'])
+
+    const lost = wireOf({ PUT: [reset, READY], GET: [NONE, READY] })
+    await clusters(lost).create({})
+    expect(methods(lost)).toEqual(['PUT', 'GET', 'PUT', 'GET'])
+    expect(lost.sent[2]?.headers['if-none-match']).toBe('*')
   })
 })
 

@@ -224,7 +224,7 @@ describe('when something is wrong', () => {
     ['clientId', 'client-not-found'],
     ['subscriptionId', 'subscription-not-found'],
     ['cluster', 'cluster-not-found'],
-    ['resourceGroup', 'cluster-not-found']
+    ['resourceGroup', 'resource-group-not-found']
   ] as const)(
     'a %s that does not exist',
     async (name, code) => {

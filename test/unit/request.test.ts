@@ -320,3 +320,56 @@ describe('prepare', () => {
     }
   )
 })
+
+describe('create', () => {
+  const keyId = 'https://kv-platform.vault.azure.net/keys/etcd/0123456789abcdef0123456789abcdef'
+  const identityResourceId =
+    '/subscriptions/s/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/control-plane'
+  const clusterDefinition = '{ "location": "westeurope", "properties": { "dnsPrefix": "x" } }'
+  const create = { operation: 'create', keyId, identityResourceId, clusterDefinition }
+
+  test('takes a definition, an identity and a key', () => {
+    expect(parse(create)).toMatchObject({
+      key: { url: keyId },
+      identityResourceId,
+      clusterDefinition: {
+        location: 'westeurope',
+        identity: { type: 'UserAssigned', userAssignedIdentities: { [identityResourceId]: {} } },
+        properties: { dnsPrefix: 'x' }
+      }
+    })
+  })
+
+  test.each([
+    ['input-missing', { keyId: '' }, 'key-id'],
+    ['input-missing', { clusterDefinition: '' }, 'cluster-definition'],
+    ['input-missing', { keyVaultNetworkAccess: 'Private' }, 'key-vault-resource-id'],
+    ['cluster-definition-invalid', { clusterDefinition: '{}' }, 'cluster-definition'],
+    ['cluster-definition-invalid', { identityResourceId: '' }, 'identity-resource-id'],
+    ['input-invalid', { kubeconfig: '{}' }, 'kubeconfig']
+  ])('%s: %j', (code, more, name) => {
+    expect(problem({ ...create, ...more })).toEqual({ code, message: expect.stringContaining(name) })
+  })
+
+  test('alone takes them', () => {
+    for (const more of [{ identityResourceId }, { clusterDefinition }]) {
+      expect(problem({ ...more, operation: 'enable', keyId })).toMatchObject({
+        code: 'input-invalid',
+        message: expect.stringContaining('`create`')
+      })
+    }
+  })
+})
+
+describe('change-vault-mode', () => {
+  test('needs the mode, and takes no key', () => {
+    expect(problem({ operation: 'change-vault-mode' })).toEqual({
+      code: 'input-missing',
+      message: expect.stringContaining('key-vault-network-access')
+    })
+    const keyId = 'https://kv-platform.vault.azure.net/keys/etcd/0123456789abcdef0123456789abcdef'
+    expect(problem({ operation: 'change-vault-mode', keyVaultNetworkAccess: 'Public', keyId }).code).toBe(
+      'input-invalid'
+    )
+  })
+})

@@ -99,14 +99,17 @@ export interface Azure extends Pick<Traffic, 'requests' | 'writes' | 'disturb'> 
   removeVault(vault: Vault): void
   addCluster(options?: ClusterOptions): ManagedCluster
   removeCluster(cluster: ManagedCluster): void
-  /** Gives the application the least that its work on a cluster takes; without a vault, what the cluster itself takes. */
-  permitOperator(cluster: ManagedCluster, vault?: Vault): void
+  /**
+   * Gives the application the least that its work on a cluster takes; without a vault, what the cluster itself takes. The id may
+   * be that of a resource group in which the cluster is yet to be created.
+   */
+  permitOperator(cluster: Pick<ManagedCluster, 'id' | 'body'>, vault?: Vault): void
   /** Gives the application what it takes to prepare key, vault, identity and permissions in a resource group. */
   permitPreparer(resourceGroup?: string): void
   /** Gives the identity of a cluster's control plane what KMS takes on a vault. */
-  permitKms(cluster: ManagedCluster, vault: Vault): void
-  /** ARM id of the identity of a cluster's control plane. */
-  identityOf(cluster: ManagedCluster): Identity
+  permitKms(cluster: Pick<ManagedCluster, 'body'>, vault: Vault): void
+  /** The identity of a cluster's control plane. */
+  identityOf(cluster: Pick<ManagedCluster, 'body'>): Identity
   /** Stops all operations under way. The network stays with who made it. */
   close(): void
 }
@@ -172,10 +175,10 @@ export async function startAzure(options: AzureOptions): Promise<Azure> {
 
   const idOf = (type: string, name: string, group = resourceGroup): string =>
     `/subscriptions/${subscriptionId}/resourceGroups/${group}/providers/${type}/${name}`
-  const identityOf = (cluster: ManagedCluster): Identity => {
-    const [id = ''] = identityIds(cluster.body)
+  const identityOf = ({ body }: Pick<ManagedCluster, 'body'>): Identity => {
+    const [id = ''] = identityIds(body)
     const identity = identities.byId(id)
-    if (identity === undefined) throw new Error(`The cluster ${cluster.name} has no user-assigned identity.`)
+    if (identity === undefined) throw new Error('The cluster has no user-assigned identity.')
     return identity
   }
   const azure: Azure = {

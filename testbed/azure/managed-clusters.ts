@@ -221,10 +221,6 @@ export function createManagedClusters(options: ManagedClustersOptions): ManagedC
       if (failure !== undefined && failure.afterRoll !== true) throw new OperationFailed(failure.code, failure.message)
       const { body } = state
       if (changesModeInPlace(before, body)) throw new OperationFailed('InternalOperationError', 'Internal server error')
-      if (target.word === 'Creating' && options.createControlPlane !== undefined) {
-        state.encryption = encryptionOf(changeKey(NO_KEYS, keyIdOf(body)), apiVersionOf(version))
-        state.controlPlane = await options.createControlPlane(handle)
-      }
       connectPrivately(body, handle.id)
       const keyId = keyIdOf(body)
       const next = changeKey(state.slots, keyId)
@@ -242,7 +238,10 @@ export function createManagedClusters(options: ManagedClustersOptions): ManagedC
         }
       }
       const encryption = encryptionOf(next, apiVersionOf(version))
-      if (restarts || JSON.stringify(encryption) !== JSON.stringify(state.encryption)) {
+      if (target.word === 'Creating') {
+        state.encryption = encryption
+        state.controlPlane = await options.createControlPlane?.(handle)
+      } else if (restarts || JSON.stringify(encryption) !== JSON.stringify(state.encryption)) {
         await state.controlPlane?.roll(encryption)
       }
       state.slots = next
@@ -345,9 +344,7 @@ export function createManagedClusters(options: ManagedClustersOptions): ManagedC
   const put = (call: ArmCall): WireAnswer => {
     const { parameters, resourceId, apiVersion, body: sent } = call
     const { subscription = '', group = '' } = parameters
-    if (!options.resourceGroups.exists(subscription, group)) {
-      return armFault(404, 'ResourceGroupNotFound', `Resource group '${group}' could not be found.`)
-    }
+    if (!options.resourceGroups.exists(subscription, group)) return resourceGroupNotFound(group)
     if (textAt(sent, 'location') === '') {
       return armFault(400, 'LocationRequired', 'The location property is required for this definition.')
     }
@@ -400,7 +397,8 @@ export function createManagedClusters(options: ManagedClustersOptions): ManagedC
   const withCluster =
     (handle: (cluster: Clusters, call: ArmCall) => WireAnswer): ArmRoute['handle'] =>
     (call) => {
-      const { name = '', group = '' } = call.parameters
+      const { name = '', group = '', subscription = '' } = call.parameters
+      if (!options.resourceGroups.exists(subscription, group)) return resourceGroupNotFound(group)
       const id =
         call.request.method === 'GET' ? call.resourceId.replace(/\/upgradeProfiles\/default$/i, '') : call.resourceId
       const found = byId(id)
@@ -484,6 +482,10 @@ export function createManagedClusters(options: ManagedClustersOptions): ManagedC
       }
     ]
   }
+}
+
+function resourceGroupNotFound(name: string): WireAnswer {
+  return armFault(404, 'ResourceGroupNotFound', `Resource group '${name}' could not be found.`)
 }
 
 function keyIdOf(body: JsonObject): string | undefined {

@@ -5,10 +5,11 @@ import { clip, plural } from '../text.ts'
 import { blocks, keyCode, leftOut, type Limits, type Section } from './section.ts'
 
 /** The security profile and the Kubernetes version before and after; folded in where nothing changed. */
-export const clusterSection: Section = ({ before, after }, { limits }) => {
+export const clusterSection: Section = ({ before, after, changed }, { limits }) => {
   const [from, to] = [before ?? after, after ?? before]
   if (from === undefined || to === undefined) return ''
-  const rows = compare(propertiesOf(from), propertiesOf(to))
+  const created = changed && before === undefined
+  const rows = compare(created ? new Map() : propertiesOf(from), propertiesOf(to))
   const unchanged = rows.every(({ changed }) => !changed)
   if (unchanged) return details('Security profile of the cluster', profileTable(rows, limits))
   const telling = rows.filter(({ path, changed }) => changed || isKms(path))

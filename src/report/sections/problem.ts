@@ -48,8 +48,9 @@ function changeOf(report: RunReport): string {
         : 'this run changed neither the KMS profile nor the Kubernetes version.'
     return last?.proved === false ? `${nothing} But ${unproved}` : nothing
   }
-  if (proved) return 'the cluster was changed, and every Secret is proved under the present profile.'
-  return `the cluster was changed, but ${unproved}`
+  const change = report.before === undefined ? 'created' : 'changed'
+  if (proved) return `the cluster was ${change}, and every Secret is proved under the present profile.`
+  return `the cluster was ${change}, but ${unproved}`
 }
 
 function madeBy({ resources }: RunReport): string {
@@ -66,6 +67,7 @@ function unprovedSecrets(last: ProofReport | undefined): string {
 
 /** Where a Secret is that was not written since the change; without one, AKS’s previous key, which no API shows. */
 function whereTheyMayBe({ before, after }: RunReport): string {
+  if (before === undefined && after !== undefined) return 'in etcd without encryption.'
   if (before === undefined || after === undefined || sameKmsProfile(before.kms, after.kms)) {
     return 'under an older key: every one that the cluster has used must stay.'
   }
