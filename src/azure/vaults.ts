@@ -60,7 +60,9 @@ export function createVaults(arm: ResourceManager, cloud: Cloud, subscriptionId:
       const filter = encodeURIComponent(`resourceType eq 'Microsoft.KeyVault/vaults' and name eq '${name}'`)
       const url = `/subscriptions/${subscriptionId}/resources?$filter=${filter}`
       const answer = await arm.send({ method: 'GET', url, apiVersion: RESOURCES_API_VERSION, signal })
-      const { value } = expectJson(answer, `find the vault ${name}`, 'azure-request-failed')
+      // Who may read nothing in the subscription is refused in place of shown an empty list.
+      const { value } =
+        answer.status === 403 ? {} : expectJson(answer, `find the vault ${name}`, 'azure-request-failed')
       const [found] = asObjects(value)
       if (typeof found?.['id'] === 'string') return await read(found['id'], signal)
       const message = `No vault ${name} is visible to this identity in the subscription ${subscriptionId}.`

@@ -157,6 +157,11 @@ describe('the workflow’s identity', () => {
     const { error } = await expectRefused(off, 'identity-assign-forbidden', 'enable', key())
     expect(error?.fix).toContain(id)
     permissions.grant(application.objectId, 'Managed Identity Operator', id)
+
+    const ofClosed = closed.azure.identityOf(closed.cluster)
+    closed.azure.permissions.revoke(closed.azure.application.objectId, 'Managed Identity Operator', ofClosed.id)
+    await expectRefused(closed, 'identity-assign-forbidden', 'disable', {})
+    closed.azure.permissions.grant(closed.azure.application.objectId, 'Managed Identity Operator', ofClosed.id)
   })
 
   test('does not see the vault, by its name or by its id', async () => {
@@ -189,9 +194,16 @@ describe('a new version of a Private vault’s key', () => {
 
   test('is made inside', async () => {
     closed.vault.setProperties({ publicNetworkAccess: 'Enabled' })
+    const before = closed.azure.requests.length
     expectGreen(await closed.run('rotate'))
     const [, made = ''] = closed.keyIds()
     await expectStored(closed, seeds, made)
+
+    // What nobody changes in a run is asked for once.
+    const asked = closed.azure.requests.slice(before).map(({ path }) => path)
+    for (const once of [/\/vaults\/[^/]+$/, /\/roleAssignments$/, /\/permissions$/, /^\/subscriptions\/[^/]+$/]) {
+      expect(asked.filter((path) => once.test(path))).toHaveLength(1)
+    }
   })
 })
 

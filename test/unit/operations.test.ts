@@ -8,7 +8,17 @@ import { decide } from '../../src/operations/decide.ts'
 import { slowUnderKmsV1 } from '../../src/preflight/kms-v1-secrets.ts'
 import { explainUnreachable } from '../../src/preflight/unreachable.ts'
 import type { Request } from '../../src/request.ts'
-import { clusterWith, DAY, keyDetails, keyVersion, kmsOn, NOW, observedWith, requestFor } from '../fixtures/observed.ts'
+import {
+  clusterWith,
+  DAY,
+  keyDetails,
+  keyVersion,
+  kmsOn,
+  NOW,
+  observedWith,
+  requestFor,
+  vaultWith
+} from '../fixtures/observed.ts'
 import { expectResumable, expectSafe, refusals, walk } from '../fixtures/walk.ts'
 
 const K1 = keyVersion(1)
@@ -103,6 +113,44 @@ describe('rotate', () => {
     const next = { ...observedWith(clusterWith(kmsOn(K1)), [made, D1]), madeKeyIds: [K2.url] }
     expect(decide(requestFor('rotate'), start)).toMatchObject({ step: { kind: 'create-key-version' } })
     expect(walk(requestFor('rotate'), next).steps).toEqual(['prove', 'set 2', 'prove'])
+  })
+
+  test('makes a version to get away from a current one that is about to expire', () => {
+    const start = observedWith(clusterWith(kmsOn(K2)), [D1, keyDetails(K2, { expires: NOW + DAY })])
+    expect(walk(requestFor('rotate'), start).steps).toEqual(['create', 'prove', 'set w', 'prove'])
+    const newer = { ...start, ...observedWith(clusterWith(kmsOn(K2)), [D2, keyDetails(K3, { expires: NOW + DAY })]) }
+    expect(refusals(requestFor('rotate'), newer)).toEqual(['key-expires-soon'])
+  })
+
+  test('makes no version where it can’t be made, or can’t be used', () => {
+    const start = observedWith(clusterWith(kmsOn(K3)), [D1, D2, D3], { assignIdentity: 'missing' })
+    expect(refusals(requestFor('rotate'), start)).toEqual(['identity-assign-forbidden'])
+    const dataPlane = { kind: 'unreachable', message: 'It does not answer.' } as const
+    expect(refusals(requestFor('rotate'), { ...start, assignIdentity: 'granted', dataPlane })).toEqual([
+      'data-plane-unreachable'
+    ])
+  })
+
+  test('a Private vault is attached by its own id: as it was named, as the cluster has it, or as it was found', () => {
+    const attached = vaultWith().id
+    const other = vaultWith({ id: attached.replace('kv-platform', 'kv-other') })
+    const elsewhere = keyVersion(7, 'kv-other')
+    const start = observedWith(
+      clusterWith({ ...kmsOn(K1), networkAccess: 'Private', vaultResourceId: attached }),
+      [D1, D2, keyDetails(elsewhere)],
+      {
+        keyVersions: { kind: 'readable', versions: [D1, D2] },
+        vaults: new Map([[elsewhere.vaultUrl, { kind: 'readable', vault: other }]])
+      }
+    )
+    const attachedTo = (changes: Partial<Request>) => {
+      const { last } = walk(requestFor('rotate', changes), start)
+      return last.cluster?.kms.enabled === true ? last.cluster.kms.vaultResourceId : undefined
+    }
+    expect(attachedTo({})).toBe(attached)
+    expect(attachedTo({ key: elsewhere })).toBe(other.id)
+    const named = other.id.replace('/rg/', '/another/')
+    expect(attachedTo({ key: elsewhere, vaultResourceId: named })).toBe(named)
   })
 
   test('takes the key that was asked for, also an older one or another vault’s', () => {
