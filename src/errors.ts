@@ -168,7 +168,7 @@ export const CATALOG = {
   },
   'vnet-integration-missing': {
     title: 'A Private vault needs API Server VNet Integration, which this cluster does not have.',
-    fix: 'Turn it on, for ever: `az aks update -g <resource group> -n <cluster> --enable-apiserver-vnet-integration`, then stop and start the cluster; or use a Public vault.'
+    fix: 'Turn it on, which can’t be undone: `az aks update -g <resource group> -n <cluster> --enable-apiserver-vnet-integration`, then stop and start the cluster; or use a Public vault.'
   },
   'private-vault-over-konnectivity': {
     title: 'The cluster reaches its Private vault over Konnectivity, and AKS changes no such KMS profile any more.',

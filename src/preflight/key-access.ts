@@ -23,7 +23,7 @@ export function checkKeyAccess(observed: ObservedCluster, wanted: KmsOn): readon
 
 function mayNotUse(key: KeyVersion, vault: Vault, identity: ClusterIdentity): Finding {
   const [how, fix] = vault.rbac
-    ? ['no role of its', grantRole(identity, 'Key Vault Crypto User', `${vault.id}/keys/${key.name}`)]
+    ? ['none of its roles', grantRole(identity, 'Key Vault Crypto User', `${vault.id}/keys/${key.name}`)]
     : [
         'no access policy of the vault',
         `Permit it: \`az keyvault set-policy --name ${vault.name} --object-id ${identity.principalId ?? '<object id>'} --key-permissions encrypt decrypt\`.`

@@ -11,7 +11,7 @@ export function advisePurgeProtection(vault: VaultObservation | undefined): read
       'warning',
       'purge-protection-missing',
       `The vault ${name} has ${without}: whoever may purge its keys can make every Secret unreadable for good.`,
-      `Turn it on, for ever: \`az keyvault update --name ${name} --enable-purge-protection true\`.`
+      `Turn it on, which can’t be undone: \`az keyvault update --name ${name} --enable-purge-protection true\`.`
     )
   ]
 }
