@@ -3,7 +3,7 @@ import type { Encryption } from './encryption/configuration.ts'
 import type { IdentityLease } from './identity-lease.ts'
 import type { Metrics } from './metrics.ts'
 import { negotiate, type Form } from './negotiation.ts'
-import { fieldsOf } from './objects.ts'
+import { fieldsOf, isFields, type Fields } from './objects.ts'
 import { patchTypes } from './patch.ts'
 import type { Registry } from './registry.ts'
 import { representList, representObject } from './representation.ts'
@@ -166,9 +166,15 @@ function reviewAccess({ info, permits, body }: ApiRequest): ApiResponse {
     kind: 'SelfSubjectAccessReview',
     apiVersion: 'authorization.k8s.io/v1',
     metadata: {},
-    spec,
+    spec: withoutEmptyTexts(spec),
     status: { allowed: permits(infoOfAttributes(spec)) }
   })
+}
+
+/** As Go leaves out what has its type's zero value. */
+function withoutEmptyTexts(fields: Fields): Fields {
+  const left = Object.entries(fields).filter(([, value]) => value !== '')
+  return Object.fromEntries(left.map(([name, value]) => [name, isFields(value) ? withoutEmptyTexts(value) : value]))
 }
 
 function assertJson(contentType: string): void {
