@@ -24,6 +24,8 @@ import { whyUnreachable } from './observe.ts'
 import { keyReaders } from './observe-vaults.ts'
 import { groupFindings, statusOf, statusSentence, type SeenCluster } from './operations/status.ts'
 import type { Platform } from './platform.ts'
+import { statusLines } from './report/status-lines.ts'
+import { plural } from './report/text.ts'
 import type { Request } from './request.ts'
 
 /** Clusters that are looked at at once: those that do not answer are waited for together. */
@@ -47,7 +49,7 @@ export async function reportStatus(request: Request, platform: Platform): Promis
   try {
     const listed = await log.group('List the clusters', () => list(request, platform))
     const keys = rememberingKeys(platform)
-    const seen = await log.group('Look at each of them', () =>
+    const seen = await log.group(`Look at ${plural(listed.length, 'cluster')}`, () =>
       inParallel(listed, MOST_AT_ONCE, async (cluster) => {
         const one = await look(cluster, platform, keys)
         log.info(one.cluster.id)
@@ -56,6 +58,9 @@ export async function reportStatus(request: Request, platform: Platform): Promis
     )
     signal.throwIfAborted()
     const clusters = statusOf(seen, { now: startedAt, maxKeyAge: request.maxKeyAge })
+    await log.group('What is known of them, the most urgent first', async () => {
+      for (const line of clusters.flatMap(statusLines)) log.info(line)
+    })
     return report({
       result: 'done',
       sentence: statusSentence(clusters),

@@ -12,7 +12,7 @@ import { answers } from '../../testbed/azure/traffic.ts'
 import type { EmbeddedControlPlane } from '../../testbed/embedded-apiserver/server.ts'
 import type { RunResult } from '../../testbed/runner/run-action.ts'
 import { demoSecrets } from '../../testbed/seed.ts'
-import { expectGreen, expectRed, recordOf } from './expectations.ts'
+import { expectGreen, expectRed, readable, recordOf } from './expectations.ts'
 
 const DAY = 86_400
 const NOBODY = '99999999-9999-4999-8999-999999999999'
@@ -352,6 +352,24 @@ describe('a subscription', () => {
 
   test('takes little time for an API server that does not answer', () => {
     expect(fleet.durationMs).toBeLessThan(25_000)
+  })
+
+  test('ends at once when it is cancelled', async () => {
+    const cancel = new AbortController()
+    const result = await bed.run(
+      'status',
+      { 'resource-group': '', 'cluster-name': '' },
+      { cancel: cancel.signal, onLine: (line) => line.endsWith('/managedClusters/old') && cancel.abort() }
+    )
+    expectRed(result, 'cancelled')
+    expect(result.durationMs).toBeLessThan(8_000)
+    expect(result.outputs).toMatchObject({ clusters: '', 'clusters-count': '' })
+  })
+
+  test('logs each with its findings', () => {
+    const log = readable(fleet.log)
+    expect(log).toMatch(/^::group::Look at 13 clusters$/m)
+    expect(log).toMatch(/^expired: failing\n {2}note cluster-changing: .*\n {2}refusal key-expired: https:/m)
   })
 
   test('gives a matrix of flat objects', () => {
