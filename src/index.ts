@@ -60,7 +60,7 @@ async function readAndRun(): Promise<RunReport> {
 async function approvedPlan(operation: string, cluster: string, signal: AbortSignal): Promise<ApprovedPlan> {
   const token = core.getInput('github-token')
   const client = createGitHubClient({ token, repository: environment('GITHUB_REPOSITORY'), signal })
-  const search = { operation, cluster, pullRequest: eventPullRequest()?.number, commit: environment('GITHUB_SHA') }
+  const search = { operation, cluster, pullRequest: eventPullRequest(), commit: environment('GITHUB_SHA') }
   return await findApprovedPlan(client, signal, search)
 }
 

@@ -29,6 +29,7 @@ import { noteUnknownAccess } from './preflight/key-access.ts'
 import { troubleOf } from './preflight/key-in-use.ts'
 import { checkKeysHeld } from './preflight/keys-held.ts'
 import { slowUnderKmsV1 } from './preflight/kms-v1-secrets.ts'
+import { withRightsToPlan } from './preflight/rights-to-plan.ts'
 import { explainUnreachable } from './preflight/unreachable.ts'
 import type { Request } from './request.ts'
 
@@ -76,7 +77,7 @@ export async function observe(request: Request, platform: Platform, memory: Memo
   }
   const observed = hasCluster(bare)
     ? await observeManaged(request, platform, memory, bare)
-    : { ...bare, ...(await observeInside(platform, undefined, memory)) }
+    : forPlan(request, { ...bare, ...(await observeInside(platform, undefined, memory)) })
   const slow = slowUnderKmsV1(observed)
   return {
     observed: slow === undefined ? observed : { ...observed, findings: [...observed.findings, slow] },
@@ -203,12 +204,16 @@ async function observeKeys(
   const [vault] = request.operation === 'change-vault-mode' ? vaults.vaults.values() : []
   const vaultChange = vault?.kind === 'readable' ? await observeVaultChange(vault.vault, platform, memory) : undefined
   const known: ObservedCluster = { ...seen, ...vaults, vaultChange, keys, keyVersions, rotationPolicy }
-  const readSoFar = withGoal(known, goal, memory)
+  const readSoFar = forPlan(request, withGoal(known, goal, memory))
   return {
     ...readSoFar,
     dataPlane: await observeDataPlane(decide(request, readSoFar), readerOf, platform, memory),
-    findings: [...seen.findings, ...noteUnknownAccess(known), ...checkKeysHeld(request, known)]
+    findings: [...readSoFar.findings, ...noteUnknownAccess(known), ...checkKeysHeld(request, known)]
   }
+}
+
+function forPlan({ dryRun }: Request, observed: Observed): Observed {
+  return dryRun ? withRightsToPlan(observed) : observed
 }
 
 function withGoal(observed: Observed, goal: Goal | undefined, memory: Memory): Observed {

@@ -3,14 +3,14 @@ import { extractPlan, planMarker, type ApprovedPlan } from '../model/approved-pl
 import { patiently, type GitHubClient } from './client.ts'
 import { findComment } from './comments.ts'
 import { editorOf, ownLogin } from './identity.ts'
-import { pullRequestOfCommit } from './pull-requests.ts'
+import { pullRequestOfCommit, type EventPullRequest } from './pull-requests.ts'
 
 export interface PlanSearch {
   readonly operation: string
   /** ARM id. */
   readonly cluster: string
-  /** The pull request of the event; undefined: that one which brought the commit. */
-  readonly pullRequest: number | undefined
+  /** That of the event; undefined: that one which brought the commit. */
+  readonly pullRequest: EventPullRequest | undefined
   readonly commit: string
 }
 
@@ -25,8 +25,10 @@ export async function findApprovedPlan(
 ): Promise<ApprovedPlan> {
   return await patiently(signal, async () => {
     const { commit, operation, cluster } = search
-    const number = search.pullRequest ?? (await pullRequestOfCommit(client, commit))
+    const number = search.pullRequest?.number ?? (await pullRequestOfCommit(client, commit))
     if (number === undefined) throw notFound(`The commit ${commit} was brought by no pull request.`)
+    if (search.pullRequest?.abandoned === true)
+      throw notFound(`Pull request #${String(number)} was closed without being merged.`)
     const login = await ownLogin(client)
     const comment = await findComment(client, number, planMarker(operation, cluster), login)
     if (comment === undefined) {

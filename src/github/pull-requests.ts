@@ -7,6 +7,8 @@ export interface EventPullRequest {
   readonly headSha: string
   /** The event is of a fork or by Dependabot: the job's token may only read, and there is no ID token. */
   readonly readOnlyToken: 'fork' | 'dependabot' | undefined
+  /** It was closed without being merged. */
+  readonly abandoned: boolean
 }
 
 /** Source: docs.github.com/webhooks/webhook-events-and-payloads#pull_request */
@@ -21,7 +23,8 @@ export function pullRequestOfEvent(payload: JsonObject, repository: string): Eve
   return {
     number,
     headSha: asText(head['sha']),
-    readOnlyToken: fork ? 'fork' : sender === 'dependabot[bot]' ? 'dependabot' : undefined
+    readOnlyToken: fork ? 'fork' : sender === 'dependabot[bot]' ? 'dependabot' : undefined,
+    abandoned: pullRequest['state'] === 'closed' && pullRequest['merged'] !== true
   }
 }
 

@@ -22,10 +22,17 @@ export async function reconcile(
   )
 }
 
+export interface PullRequestEventOptions {
+  readonly head?: string
+  readonly sender?: string
+  readonly state?: 'open' | 'closed'
+  readonly merged?: boolean
+}
+
 /** An event of an open pull request of the bed's repository. */
 export function pullRequestEvent(
   number: number,
-  { head = 'octo-org/platform', sender = 'mona' }: { readonly head?: string; readonly sender?: string } = {}
+  { head = 'octo-org/platform', sender = 'mona', state = 'open', merged = false }: PullRequestEventOptions = {}
 ): WorkflowEvent {
   return {
     name: 'pull_request',
@@ -33,7 +40,7 @@ export function pullRequestEvent(
     payload: {
       action: 'synchronize',
       number,
-      pull_request: { number, head: { sha: 'feed'.repeat(10), repo: { full_name: head } } },
+      pull_request: { number, state, merged, head: { sha: 'feed'.repeat(10), repo: { full_name: head } } },
       sender: { login: sender }
     }
   }

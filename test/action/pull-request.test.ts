@@ -97,6 +97,23 @@ describe('a pull request that rotates the key', () => {
     expect(bed.azure.writes).toHaveLength(writes)
   })
 
+  test('may be planned by an identity that may only read, with the same hash', async () => {
+    const { permissions, application, identityOf } = bed.azure
+    const { id } = identityOf(bed.cluster)
+    const before = await plan({ key }, number)
+    permissions.revoke(application.objectId, 'Managed Identity Operator', id)
+    const result = await plan({ key }, number)
+    permissions.grant(application.objectId, 'Managed Identity Operator', id)
+    expect(expectGreen(result).findings).toMatchObject([
+      {
+        severity: 'note',
+        code: 'identity-assign-forbidden',
+        message: expect.stringMatching(/^This identity can’t carry/)
+      }
+    ])
+    expect(result.outputs['plan-hash']).toBe(before.outputs['plan-hash'])
+  })
+
   test('keeps the one comment when it is planned again', async () => {
     const [before] = ownComments(number)
     const result = await plan({ key, environment: 'production' }, number)
@@ -250,6 +267,19 @@ describe('comments that do not count', () => {
     await comment(number, key)
     const sha = merge(number)
     await expectUntouched(() => apply({ key }, sha), 'plan-not-found')
+  })
+
+  test('that of a pull request that was closed without being merged; once it is merged, it counts', async () => {
+    const key = await bed.addKeyVersion()
+    const number = bed.githubApi.addPullRequest()
+    expectGreen(await plan({ key }, number))
+    bed.githubApi.closePullRequest(number)
+    const { report } = await expectUntouched(
+      () => apply({ key }, '', { event: pullRequestEvent(number, { state: 'closed' }) }),
+      'plan-not-found'
+    )
+    expect(report.sentence).toContain('closed without being merged')
+    expectGreen(await apply({ key }, '', { event: pullRequestEvent(number, { state: 'closed', merged: true }) }))
   })
 
   test('a commit that came by no pull request has none', async () => {

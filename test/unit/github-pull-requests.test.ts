@@ -18,7 +18,20 @@ test.each<[string, JsonObject, string | undefined]>([
   ['a fork that is gone', { pull_request: { number: 7, head: { sha: 'feed', repo: null } } }, 'fork'],
   ['Dependabot', event(REPOSITORY, 'dependabot[bot]'), 'dependabot']
 ])('an event of a pull request of %s', (_, payload, readOnlyToken) => {
-  expect(pullRequestOfEvent(payload, REPOSITORY)).toEqual({ number: 7, headSha: 'feed', readOnlyToken })
+  expect(pullRequestOfEvent(payload, REPOSITORY)).toEqual({
+    number: 7,
+    headSha: 'feed',
+    readOnlyToken,
+    abandoned: false
+  })
+})
+
+test.each<[boolean, JsonObject]>([
+  [true, { state: 'closed', merged: false }],
+  [false, { state: 'closed', merged: true }],
+  [false, { state: 'open', merged: false }]
+])('abandoned %s: %o', (abandoned, state) => {
+  expect(pullRequestOfEvent({ pull_request: { number: 7, ...state } }, REPOSITORY)?.abandoned).toBe(abandoned)
 })
 
 test('an event of something else is about none', () => {
