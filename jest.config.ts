@@ -15,7 +15,9 @@ export default {
     // The built bundle on the test bed, in Node alone.
     suite('bed', 'action/**/*', 'conformance/embedded*'),
     // Real etcd and kube-apiservers.
-    suite('cluster', 'cluster/**/*', 'conformance/real*')
+    suite('cluster', 'cluster/**/*', 'conformance/real*'),
+    // The workflows: checked, and run by nektos/act with the built bundle on the test bed.
+    suite('workflows', 'workflows/**/*')
   ],
   maxWorkers: 2
 }

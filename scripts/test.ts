@@ -52,7 +52,14 @@ function readResults(file: string): Tally {
 
 mkdirSync(RESULTS, { recursive: true })
 // The bundle is checked before the suites that run it.
-const tallies = [check('lint'), check('check:dist'), suite('test:unit'), suite('test:bed'), suite('test:cluster')]
+const tallies = [
+  check('lint'),
+  check('check:dist'),
+  suite('test:unit'),
+  suite('test:bed'),
+  suite('test:workflows'),
+  suite('test:cluster')
+]
 const sum = (key: keyof Tally): number => tallies.reduce((total, tally) => total + tally[key], 0)
 const [passed, failed, skipped] = [sum('passed'), sum('failed'), sum('skipped')]
 

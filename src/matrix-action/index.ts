@@ -21,8 +21,10 @@ async function main(): Promise<void> {
     names: taken.map(({ name }) => name),
     matrix: oneMatrix(taken),
     canary: distribution.canary,
+    'canary-count': distribution.canary.include.length,
     rest: oneMatrix(batches.flatMap(({ include }) => include)),
     batches,
+    'batch-count': batches.length,
     'left-over': leftOver
   }
   for (const [name, value] of Object.entries(outputs)) core.setOutput(name, value)

@@ -27,7 +27,9 @@ interface Inputs {
 async function main(): Promise<void> {
   const inputs = readInputs()
   const files = await readReportFiles(inputs.reports)
-  const legs = files.flatMap(({ text, folder }) => readLeg(text, folder) ?? [])
+  // actions/download-artifact makes no folder for an artifact that is the only one.
+  const only = files.length === 1 && inputs.expected?.length === 1 ? inputs.expected[0] : undefined
+  const legs = files.flatMap(({ text, folder }) => readLeg(text, folder === '' ? (only ?? '') : folder) ?? [])
   if (legs.length === 0 && inputs.expected === undefined) {
     throw new ActionError(
       'input-invalid',

@@ -2,7 +2,8 @@ import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join, matchesGlob } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 import jestConfig from '../../jest.config.ts'
-import { between, documents, readPublicName, withPublicName } from '../../scripts/generate-docs.ts'
+import { between, documents, withPublicName } from '../../scripts/generate-docs.ts'
+import { readPublicName } from '../../scripts/public-name.ts'
 import { CATALOG } from '../../src/errors.ts'
 import { OPERATIONS } from '../../src/model/operation.ts'
 
@@ -42,7 +43,8 @@ describe('documentation', () => {
   })
 
   test('names the public repository', () => {
-    expect(README).toContain(`uses: ${readPublicName()}@v1`)
+    expect(README).toContain(`uses: ${readPublicName()}@v1\n`)
+    expect(README).toContain(`uses: ${readPublicName()}/.github/workflows/rotate.yml@v1\n`)
   })
 
   test.each(PAGES)('%s links to what is there', (page) => {
