@@ -28,6 +28,8 @@ describe('a vault', () => {
 
   test('of which Azure shows little is what Azure makes by default', async () => {
     expect(await read({})).toEqual({
+      createdAt: undefined,
+      provisioned: true,
       id: ID,
       name: 'kv-platform',
       url: 'https://kv-platform.vault.azure.net',

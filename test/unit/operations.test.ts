@@ -117,7 +117,7 @@ describe('rotate', () => {
 
   test('makes a version to get away from a current one that is about to expire', () => {
     const start = observedWith(clusterWith(kmsOn(K2)), [D1, keyDetails(K2, { expires: NOW + DAY })])
-    expect(walk(requestFor('rotate'), start).steps).toEqual(['create', 'prove', 'set w', 'prove'])
+    expect(walk(requestFor('rotate'), start).steps).toEqual(['create', 'prove', 'set new1', 'prove'])
     const newer = { ...start, ...observedWith(clusterWith(kmsOn(K2)), [D2, keyDetails(K3, { expires: NOW + DAY })]) }
     expect(refusals(requestFor('rotate'), newer)).toEqual(['key-expires-soon'])
   })
