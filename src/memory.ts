@@ -17,8 +17,8 @@ export interface Memory {
   goal: Goal | undefined
   /** Urls of the key versions that this run made. */
   readonly madeKeyIds: string[]
-  /** Url of the key version that this run made usable again. */
-  repairedKeyId: string | undefined
+  /** Urls of the key versions that this run made usable again. */
+  readonly repairedKeyIds: string[]
   /** Hash of the approved plan that this run carries out. */
   approvedPlan: string | undefined
   /** Whether the cluster has KMS data encryption; undefined before it was asked for. */
@@ -52,7 +52,7 @@ export function emptyMemory(): Memory {
     keyChange: undefined,
     goal: undefined,
     madeKeyIds: [],
-    repairedKeyId: undefined,
+    repairedKeyIds: [],
     approvedPlan: undefined,
     dataEncryption: undefined,
     secretCount: undefined,

@@ -165,7 +165,8 @@ async function observeKeyInUse(
   const isGone = reader !== keyVault && read.kind === 'unreadable' && read.reason === 'not-found'
   const asked = isGone ? await keyVault.readKey(pinned, signal) : read
   const observation = asked.kind === 'unreadable' && asked.reason !== 'deleted' ? read : asked
-  const isOwnRepair = observation.kind === 'readable' && sameKeyVersion(memory.repairedKeyId, pinned.url)
+  const isOwnRepair =
+    observation.kind === 'readable' && memory.repairedKeyIds.some((keyId) => sameKeyVersion(keyId, pinned.url))
   const key: KeyObservation = isOwnRepair
     ? { ...observation, key: { repaired: bare.now, ...observation.key } }
     : observation

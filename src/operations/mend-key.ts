@@ -2,7 +2,7 @@ import type { ObservedCluster } from '../model/observed.ts'
 import { keyOf } from '../model/observed.ts'
 import type { Decision } from '../model/step.ts'
 import { DAY_MS } from '../model/time.ts'
-import { troubleOf } from '../preflight/key-in-use.ts'
+import { previousTroubleOf, troubleOf, type KeyTrouble } from '../preflight/key-in-use.ts'
 import type { Request } from '../request.ts'
 import { refused, step } from './reach.ts'
 
@@ -12,18 +12,21 @@ const VALID_FOR = 90 * DAY_MS
 const MARGIN = 30 * DAY_MS
 
 /**
- * What comes before everything else: a key version in use that can't be used, and API servers that have not come back since.
- * Undefined: nothing of that.
+ * What comes before everything else: a key version in use that can't be used, and API servers that have not come back since, because
+ * of the key version before it or for want of time. Undefined: nothing of that.
  */
 export function mendKeyInUse(request: Request, observed: ObservedCluster): Decision | undefined {
   const trouble = troubleOf(observed)
-  if (trouble !== undefined) {
-    if (!request.repair || trouble.isLost) return refused(trouble.finding('refusal'))
-    const { keyId, defects } = trouble
-    const validFor = Math.max(VALID_FOR, (request.maxKeyAge ?? 0) + MARGIN)
-    return step({ kind: 'repair-key', keyId, defects, validFor })
-  }
-  return observed.apiServersReady === false ? step({ kind: 'wait-for-api-servers' }) : undefined
+  if (trouble !== undefined) return mend(request, trouble)
+  if (observed.apiServersReady !== false) return undefined
+  const previous = previousTroubleOf(observed)
+  return previous === undefined || previous.isLost ? step({ kind: 'wait-for-api-servers' }) : mend(request, previous)
+}
+
+function mend({ repair, maxKeyAge = 0 }: Request, trouble: KeyTrouble): Decision {
+  if (!repair || trouble.isLost) return refused(trouble.finding('refusal'))
+  const { keyId, defects } = trouble
+  return step({ kind: 'repair-key', keyId, defects, validFor: Math.max(VALID_FOR, maxKeyAge + MARGIN) })
 }
 
 /** Whether the cluster encrypts under a key version that was repaired only to be rotated off. */

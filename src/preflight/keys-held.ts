@@ -1,11 +1,11 @@
 import { finding, type Finding } from '../model/finding.ts'
 import { keyIdsBefore } from '../model/goal.ts'
-import { defectsOf, rotationDueAt, type KeyDefect, type KeyObservation } from '../model/key.ts'
+import { rotationDueAt, type KeyObservation } from '../model/key.ts'
 import { keyVersionFrom } from '../model/key-id.ts'
 import { keyOf, type ObservedCluster } from '../model/observed.ts'
 import { DAY_MS, durationOf, minuteOf } from '../model/time.ts'
 import { maxKeyAgeOf, type Request } from '../request.ts'
-import { describe, troubleOf } from './key-in-use.ts'
+import { previousTroubleOf, troubleOf } from './key-in-use.ts'
 
 /** Warnings of what is wrong with the two key versions that AKS holds, or will be. */
 export function checkKeysHeld(request: Request, observed: ObservedCluster): readonly Finding[] {
@@ -15,35 +15,11 @@ export function checkKeysHeld(request: Request, observed: ObservedCluster): read
   const [previousKeyId] = keyIdsBefore(observed.record, kms.keyId)
   const previous = previousKeyId === undefined ? undefined : keyOf(observed, previousKeyId)
   const maxKeyAge = maxKeyAgeOf(request)
-  const trouble = troubleOf(observed)
   return [
-    ...(trouble === undefined ? [] : [trouble.finding('warning')]),
-    ...(previous === undefined ? [] : checkPrevious(previous, observed.now)),
+    ...[troubleOf(observed), previousTroubleOf(observed)].flatMap((trouble) => trouble?.finding('warning') ?? []),
     ...(maxKeyAge === undefined ? [] : checkExpiries(current, previous, observed.now, maxKeyAge)),
     ...checkPolicy(observed, kms.keyId, maxKeyAge)
   ]
-}
-
-function checkPrevious(previous: KeyObservation, now: number): readonly Finding[] {
-  const defects = defectsOf(previous, now)
-  if (defects.length === 0) return []
-  const message = `The key version before the one in use ${describe(previous, now)} AKS still holds it, and an API server that starts anew may not become ready.`
-  const rotation = 'run `rotate`: after it AKS holds this key version no longer.'
-  const remedy = remedyOf(defects, previous)
-  const fix = remedy === undefined ? `R${rotation.slice(1)}` : `Make it usable again, \`${remedy}\`; or ${rotation}`
-  return [finding('warning', 'previous-key-unusable', message, fix)]
-}
-
-function remedyOf(defects: readonly KeyDefect[], observation: KeyObservation): string | undefined {
-  const { url, vaultName, name } = observation.kind === 'readable' ? observation.key.id : observation.id
-  if (defects.includes('not-found')) return undefined
-  if (defects.includes('deleted')) return `az keyvault key recover --vault-name ${vaultName} --name ${name}`
-  const options: Readonly<Partial<Record<KeyDefect, string>>> = {
-    disabled: '--enabled true',
-    expired: '--expires <UTC time>',
-    'not-yet-valid': '--not-before <UTC time>'
-  }
-  return ['az keyvault key set-attributes --id', url, ...defects.map((defect) => options[defect] ?? '')].join(' ')
 }
 
 /** Both key versions have to last until a rotation off the current one has ended. */

@@ -13,7 +13,7 @@ export const repairKey: StepDefinition<RepairKey> = {
   // The API server that gives the lock may be down because of the key.
   withoutLock: true,
   describe(step) {
-    return `Repair the key version in use, ${step.keyId}: ${step.defects.map((defect) => remedyOf(defect, step)).join(', ')}`
+    return `Repair the key version ${step.keyId}: ${step.defects.map((defect) => remedyOf(defect, step)).join(', ')}`
   },
   predict(step, observed) {
     const id = keyVersionFrom(step.keyId)
@@ -24,7 +24,7 @@ export const repairKey: StepDefinition<RepairKey> = {
       ...present,
       enabled: enabled || step.defects.includes('disabled'),
       expires: step.defects.includes('expired') ? observed.now + step.validFor : expires,
-      notBefore: step.defects.includes('not-yet-valid') ? created : notBefore,
+      notBefore: step.defects.includes('not-yet-valid') ? Math.min(created, observed.now) : notBefore,
       repaired: observed.now
     }
     return { ...observed, keys: new Map([...observed.keys, [id.url.toLowerCase(), { kind: 'readable', key }]]) }
@@ -42,7 +42,7 @@ export const repairKey: StepDefinition<RepairKey> = {
       repaired,
       ...(step.defects.includes('disabled') && { enabled: true }),
       ...(step.defects.includes('expired') && { expires: repaired + step.validFor }),
-      ...(step.defects.includes('not-yet-valid') && { notBefore: created })
+      ...(step.defects.includes('not-yet-valid') && { notBefore: Math.min(created, repaired) })
     }
     try {
       await keyVault.repairVersion(id, repair, signal)
@@ -52,7 +52,7 @@ export const repairKey: StepDefinition<RepairKey> = {
       if (!step.defects.includes('deleted')) throw error
       log.info(`The key version could not be marked as repaired: ${toActionError(error).message}`)
     }
-    memory.repairedKeyId = id.url
+    memory.repairedKeyIds.push(id.url)
   }
 }
 

@@ -38,10 +38,11 @@ function isoOf(time: number): string {
   return new Date(time * 1000).toISOString()
 }
 
-/** The day after the newest one. */
-async function addNewerVersion(): Promise<string> {
-  const newest = Math.max(...bed.vault.versions('etcd').map(({ created }) => created))
-  return (await bed.vault.addKey('etcd', { created: newest + DAY })).id
+/** Two versions that are newer than all others, the first one older than the second; the others grow older for it. */
+async function addNewerVersions(): Promise<readonly [string, string]> {
+  for (const version of bed.vault.versions('etcd')) version.created -= 30 * DAY
+  const older = await bed.vault.addKey('etcd', { created: epoch() - 2 * DAY })
+  return [older.id, (await bed.vault.addKey('etcd', { created: epoch() - DAY })).id]
 }
 
 /** From now on the key version is as good as gone: API servers that start anew can't read what is under it. */
@@ -114,7 +115,7 @@ describe('retire-previous', () => {
     ]
   ])('interrupted %s, the next run goes on to the same end', async (_name, arrange, inputs) => {
     const before = (await recordOf(bed))?.['provedKeyId'] ?? ''
-    const [between, last] = [await addNewerVersion(), await addNewerVersion()]
+    const [between, last] = await addNewerVersions()
     const kill = new AbortController()
     arrange(() => kill.abort())
     const { exitCode } = await bed.run('rotate', { 'retire-previous': 'true' }, { kill: kill.signal })
@@ -187,6 +188,7 @@ describe('max-key-age', () => {
     })
     const unread = expectGreen(await bed.run('rotate', { 'max-key-age': '90d' }))
     expect(unread.findings.map(({ code }) => code)).not.toContain('key-policy-expires-versions')
+    previous.enabled = true
     current.expires = undefined
     setRotationPolicy(undefined)
   })
@@ -197,10 +199,12 @@ describe('a key version in use that can’t be used any more', () => {
     const current = await currentVersion()
     current.expires = epoch() - 5 * DAY
   }
+  /** And the version before it, which AKS holds too, has expired. */
   const disable = async (): Promise<void> => {
     const current = await currentVersion()
     current.enabled = false
     current.notBefore = epoch() + DAY
+    versionOf((await recordOf(bed))?.['previousKeyId'] ?? '').expires = epoch() - DAY
   }
   const remove = async (): Promise<void> => {
     const key = bed.vault.keys.get('etcd')
@@ -224,46 +228,48 @@ describe('a key version in use that can’t be used any more', () => {
   }
 
   test.each([
-    ['expired on', expire],
-    ['disabled since .* and is not valid before', disable],
-    ['deleted', remove]
-  ])('%s: refused with what is wrong; repaired where that is asked for, and rotated off', async (words, harm) => {
-    const before = await currentVersion()
-    await harm()
-    await bed.controlPlane.restart()
-    expect((await bed.controlPlane.request('GET', '/readyz')).status).toBe(500)
-    expect((await bed.controlPlane.request('GET', '/api/v1/secrets')).status).toBe(500)
+    ['expired', /expired on/, expire],
+    ['disabled and not valid yet', /is disabled since .* and is not valid before/, disable],
+    ['deleted', /is deleted: .* can be recovered until/, remove]
+  ])(
+    '%s: refused with what is wrong; repaired where that is asked for, and rotated off',
+    async (_name, words, harm) => {
+      const before = await currentVersion()
+      await harm()
+      await bed.controlPlane.restart()
+      expect((await bed.controlPlane.request('GET', '/readyz')).status).toBe(500)
+      expect((await bed.controlPlane.request('GET', '/api/v1/secrets')).status).toBe(500)
 
-    const writes = bed.azure.writes.length
-    const refused = expectRed(await bed.run('rotate', { 'max-key-age': '900d' }), 'current-key-unusable')
-    expect(refused.sentence).toContain(before.id)
-    expect(refused.sentence).toMatch(new RegExp(words))
-    expect(bed.azure.writes).toHaveLength(writes)
+      const writes = bed.azure.writes.length
+      const refused = expectRed(await bed.run('rotate', { 'max-key-age': '900d' }), 'current-key-unusable')
+      expect(refused.sentence).toContain(before.id)
+      expect(refused.sentence).toMatch(words)
+      expect(bed.azure.writes).toHaveLength(writes)
 
-    keepUnready(6)
-    const report = expectGreen(await bed.run('rotate', { repair: 'true', 'max-key-age': '900d' }))
-    expect(report.steps.map(({ kind }) => kind)).toEqual([
-      'repair-key',
-      'wait-for-api-servers',
-      'create-key-version',
-      'record-goal',
-      'prove-secrets',
-      'set-kms-profile',
-      'prove-secrets'
-    ])
-    expect(before).toMatchObject({
-      enabled: true,
-      tags: { 'kms-etcd-encryption-repaired': expect.stringMatching(/^20/) }
-    })
-    expect(before.expires === undefined || before.expires > epoch() + 89 * DAY).toBe(true)
-    const after = await currentVersion()
-    expect(report.keys.map(({ keyId, state }) => [keyId, state]).slice(0, 2)).toEqual([
-      [after.id, 'current'],
-      [before.id, 'keep']
-    ])
-    expect(report.findings).toEqual([])
-    await expectStored(bed, seeds, after.id)
-  })
+      keepUnready(6)
+      const report = expectGreen(await bed.run('rotate', { repair: 'true', 'max-key-age': '900d' }))
+      expect([...new Set(report.steps.map(({ kind }) => kind))]).toEqual([
+        'repair-key',
+        'wait-for-api-servers',
+        'create-key-version',
+        'record-goal',
+        'prove-secrets',
+        'set-kms-profile'
+      ])
+      expect(before).toMatchObject({
+        enabled: true,
+        tags: { 'kms-etcd-encryption-repaired': expect.stringMatching(/^20/) }
+      })
+      expect(before.expires === undefined || before.expires > epoch() + 89 * DAY).toBe(true)
+      const after = await currentVersion()
+      expect(report.keys.map(({ keyId, state }) => [keyId, state]).slice(0, 2)).toEqual([
+        [after.id, 'current'],
+        [before.id, 'keep']
+      ])
+      expect(report.findings).toEqual([])
+      await expectStored(bed, seeds, after.id)
+    }
+  )
 
   test('a dry run tells what would be done, and repairs nothing', async () => {
     await expire()

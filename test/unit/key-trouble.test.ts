@@ -125,6 +125,17 @@ describe('a key version in use that can’t be used any more', () => {
     expect(walk(rotate, repaired).steps).toEqual(['wait', 'prove', 'set 2', 'prove'])
   })
 
+  test('API servers that are not ready because of the previous key version: it is repaired too, or refused', () => {
+    const record = { ...EMPTY_RECORD, provedKeyId: K2.url, previousKeyId: K1.url }
+    const keys = [keyDetails(K2, { repaired: NOW }), keyDetails(K1, { expires: NOW - DAY }), D3]
+    const start = observedWith(clusterWith(kmsOn(K2)), keys, { record, apiServersReady: false })
+    expect(decide(repair, start)).toMatchObject({ step: { kind: 'repair-key', keyId: K1.url, defects: ['expired'] } })
+    expect(walk(repair, start).steps).toEqual(['repair', 'wait', 'prove', 'set 3', 'prove'])
+    expect(refusals(rotate, start)).toEqual(['previous-key-unusable'])
+    // Where they are ready, a rotation makes AKS let go of it.
+    expect(walk(rotate, { ...start, apiServersReady: true }).steps).toEqual(['prove', 'set 3', 'prove'])
+  })
+
   test('repaired, it is due at once, and lasts until it may be retired', () => {
     const request = { ...repair, maxKeyAge: 400 * DAY }
     const start = withBroken({ expires: NOW })
