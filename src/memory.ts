@@ -27,8 +27,8 @@ export interface Memory {
   secretCount: number | undefined
   /** The API server has answered this run. */
   reachedApiServer: boolean
-  /** What `prepare` has made in this run. */
-  readonly made: Set<PreparedKind>
+  /** What `prepare` has made in this run, and when, in milliseconds since the epoch. */
+  readonly made: Map<PreparedKind, number>
   readonly proofs: ProofReport[]
   /** What was read once, because nobody changes it in a run but a step, which then forgets it. */
   readonly seen: {
@@ -57,7 +57,7 @@ export function emptyMemory(): Memory {
     dataEncryption: undefined,
     secretCount: undefined,
     reachedApiServer: false,
-    made: new Set(),
+    made: new Map(),
     proofs: [],
     seen: {
       tenantId: undefined,

@@ -45,7 +45,7 @@ export async function observePreparation(
         [vaultGroup, identityGroup].flatMap((group) => (group && group.location === undefined ? group.name : []))
       )
     ],
-    made: new Set(memory.made)
+    made: new Map(memory.made)
   }
 }
 

@@ -196,12 +196,17 @@ const MEANINGS: readonly Meaning[] = [
   },
   {
     words: /RequestDisallowedByPolicy/,
-    meaning: 'An Azure Policy assignment denies the cluster as it is: exempt it, or mend what the policy names.',
-    fix: 'See `az policy assignment list --scope <id of the cluster> --disable-scope-strict-match -o table`.'
+    meaning: 'An Azure Policy assignment denies it as it is: exempt it, or mend what the policy names.',
+    fix: 'See `az policy assignment list --scope <id of it> --disable-scope-strict-match -o table`.'
+  },
+  {
+    words: /MissingSubscriptionRegistration/,
+    meaning: 'The subscription has not made use of this service before.',
+    fix: 'Register it: `az provider register --wait --namespace <Microsoft.KeyVault, or what the message names>`, then run this again.'
   },
   {
     words: /ScopeLocked/,
-    meaning: 'A resource lock forbids writing to the cluster.',
+    meaning: 'A resource lock forbids writing here.',
     fix: 'See `az lock list --resource-group <resource group> -o table`.'
   },
   {
@@ -277,7 +282,7 @@ function missingPermission(
 
 /** Where a role can be given: an assignment is no place for one, and what is yet to be made neither. */
 function grantableScope(action: string, scope: string): string {
-  const makes = /\/(vaults|userAssignedIdentities)\/write$/i.test(action)
-  const group = makes ? /^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+/i.exec(scope)?.[0] : undefined
+  const mayBeMissing = /\/(vaults\/write|userAssignedIdentities\/(read|write))$/i.test(action)
+  const group = mayBeMissing ? /^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+/i.exec(scope)?.[0] : undefined
   return group ?? scope.replace(/\/providers\/Microsoft\.Authorization\/.*$/i, '')
 }

@@ -3,11 +3,20 @@ import type { Purpose } from './roles.ts'
 import type { Permission } from './vault.ts'
 import { vaultAccess } from './vault-access.ts'
 
-/** What the identity may do by its roles and by its own access policy: in which groups it is, no policy tells. */
-export function identityAccess(
+type IdentityAccess = Readonly<Record<Purpose, Permission>>
+
+/** What the identity may do; what this run has given it, it has, although Azure may not list it yet. */
+export function identityAccess(wanted: WantedPreparation, seen: ObservedPreparation): IdentityAccess {
+  const listed = listedAccess(wanted, seen)
+  const given = (purpose: Purpose): Permission => (seen.made.has(purpose) ? 'granted' : listed[purpose])
+  return { 'use-key': given('use-key'), 'approve-private-endpoint': given('approve-private-endpoint') }
+}
+
+/** By its roles and by its own access policy: in which groups it is, no policy tells. */
+function listedAccess(
   wanted: WantedPreparation,
   { vault: observation, identity, grants }: ObservedPreparation
-): Readonly<Record<Purpose, Permission>> {
+): IdentityAccess {
   if (observation.kind === 'unreadable' || identity === undefined) {
     return { 'use-key': 'missing', 'approve-private-endpoint': 'missing' }
   }
@@ -21,14 +30,26 @@ export function identityAccess(
 
 /**
  * When the identity's roles hold everywhere, in milliseconds since the epoch; undefined where they do already. Nothing but their age
- * tells: only the identity itself could try them.
+ * tells: only the identity itself could try them. An access policy holds at once.
  */
 export function rolesSpreadAt(wanted: WantedPreparation, seen: ObservedPreparation, now: number): number | undefined {
+  const byRole: readonly Purpose[] =
+    seen.vault.kind === 'readable' && seen.vault.vault.rbac
+      ? ['use-key', 'approve-private-endpoint']
+      : ['approve-private-endpoint']
   const { grants = [] } = seen
-  const isYoung = ({ createdAt }: (typeof grants)[number]): boolean => isSpreading(createdAt, now)
-  const spread = identityAccess(wanted, { ...seen, grants: grants.filter((grant) => !isYoung(grant)) })
-  if (Object.values(spread).every((permission) => permission !== 'missing')) return undefined
-  return Math.max(...grants.filter(isYoung).map(({ createdAt = 0 }) => createdAt)) + SPREADING_MS
+  const young = grants.filter(({ createdAt }) => isSpreading(createdAt, now))
+  const listed = listedAccess(wanted, seen)
+  const spread = listedAccess(wanted, { ...seen, grants: grants.filter((grant) => !young.includes(grant)) })
+  const since = byRole
+    .filter((purpose) => spread[purpose] === 'missing')
+    .map((purpose) =>
+      listed[purpose] === 'missing'
+        ? (seen.made.get(purpose) ?? now)
+        : Math.max(...young.map(({ createdAt = now }) => createdAt))
+    )
+  const until = Math.max(...since) + SPREADING_MS
+  return until > now ? until : undefined
 }
 
 /** Whether not every part of Azure may know yet what was made then, or which roles hold at it. */

@@ -87,8 +87,8 @@ export interface ObservedPreparation {
   readonly identityLocation: string | undefined
   /** Names of resource groups that something is to be made in, and that are not there. */
   readonly missingGroups: readonly string[]
-  /** What this run has made: taken as it was asked for, whatever Azure shows of it by now. */
-  readonly made: ReadonlySet<PreparedKind>
+  /** What this run has made, and when: taken as it was asked for, whatever Azure shows of it by now. Milliseconds since the epoch. */
+  readonly made: ReadonlyMap<PreparedKind, number>
 }
 
 /** What `prepare` makes, in the order in which it is shown. */

@@ -10,6 +10,6 @@ export function noteMade(
   outcome: 'made' | 'was-there'
 ): void {
   if (outcome === 'was-there') throw new ClusterChangedError(`Somebody else has made ${id} meanwhile.`)
-  memory.made.add(kind)
+  memory.made.set(kind, Date.now())
   log.info(`Made ${id}`)
 }

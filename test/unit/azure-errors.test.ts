@@ -181,6 +181,12 @@ const KNOWN: readonly (readonly [code: string, message: string, meaning: RegExp,
     /az vm list-usage/
   ],
   ['FailedIdentityOperation', 'Identity operation for resource aks1 failed.', /could not attach/, /az identity show/],
+  [
+    'MissingSubscriptionRegistration',
+    "The subscription is not registered to use namespace 'Microsoft.KeyVault'.",
+    /not made use of/,
+    /az provider register/
+  ],
   ['RequestDisallowedByPolicy', 'Resource was disallowed by policy.', /Azure Policy/, /az policy assignment list/],
   [
     'ScopeLocked',

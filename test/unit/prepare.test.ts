@@ -51,7 +51,7 @@ const NOTHING: ObservedPreparation = {
   vaultLocation: 'westeurope',
   identityLocation: 'northeurope',
   missingGroups: [],
-  made: new Set()
+  made: new Map()
 }
 const READY: ObservedPreparation = {
   ...NOTHING,
@@ -197,6 +197,17 @@ describe('what Azure takes time for', () => {
   test('a young role is not waited for where an older one permits the same', () => {
     const both = [...(young(0).grants ?? []), grant('use-key', GROUP, NOW - DAY)]
     expect(decide(request(), observed({ ...READY, grants: both })).kind).toBe('done')
+  })
+
+  test('a role that this run has given and Azure does not list yet is not given again, and waited for', () => {
+    const made = new Map<PreparedKind, number>([['use-key', NOW - 1000]])
+    expect(decide(request(), observed({ ...READY, grants: [], made }))).toEqual({
+      kind: 'step',
+      step: { kind: 'wait-for-roles', until: NOW - 1000 + SPREADING_MS }
+    })
+    expect(decide(request(), observed({ ...READY, grants: [], made }, NOW + SPREADING_MS)).kind).toBe('done')
+    const policy = withVault({ rbac: false }, { made })
+    expect(decide(request(), observed(policy)).kind).toBe('done')
   })
 
   const forbidden = { kind: 'unreadable', reason: 'forbidden', message: 'May not.' } as const
@@ -368,7 +379,7 @@ describe('the report', () => {
   test('tells what was made from what was there, what differs and what is missing', () => {
     expect(states(NOTHING)).toEqual(['vault missing', 'key missing', 'identity missing', 'use-key missing'])
     expect(states(READY)).toEqual(['vault was-there', 'key was-there', 'identity was-there', 'use-key was-there'])
-    const made = new Set<PreparedKind>(['key'])
+    const made = new Map<PreparedKind, number>([['key', NOW]])
     expect(states(withVault({ purgeProtection: false }, { made, grants: [] }))).toEqual([
       'vault differs',
       'key made',
@@ -378,7 +389,7 @@ describe('the report', () => {
   })
 
   test('takes what was made as it was asked for, though Azure does not show all of it', () => {
-    const made = new Set<PreparedKind>(['key'])
+    const made = new Map<PreparedKind, number>([['key', NOW]])
     expect(warnings(request({ rotationDays: 90 }), { ...READY, made })).toEqual([])
   })
 
