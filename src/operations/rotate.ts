@@ -9,6 +9,7 @@ import { checkDataPlane } from '../preflight/data-plane.ts'
 import { unreadableKey } from '../preflight/key.ts'
 import { troubleOf } from '../preflight/key-in-use.ts'
 import { adviseProfile, checkProfile } from '../preflight/profile.ts'
+import { checkVaultMode } from '../preflight/vault-mode.ts'
 import type { Request } from '../request.ts'
 import { kmsIsOff } from './kms-is-off.ts'
 import { newerVersions } from './newer-versions.ts'
@@ -28,7 +29,12 @@ export const rotate: Operation = (request, observed) => {
 
   const goal = goalOf(request, observed)
   if (goal !== undefined && sameKmsProfile(kms, goal.kms)) return finish(request, observed, goal)
-  if (goal !== undefined && agrees(request, goal) && checkProfile(observed, goal.kms).length === 0) {
+  if (
+    goal !== undefined &&
+    agrees(request, goal) &&
+    isInMode(request, goal.kms) &&
+    checkProfile(observed, goal.kms).length === 0
+  ) {
     return pursue(observed, goal)
   }
 
@@ -38,11 +44,13 @@ export const rotate: Operation = (request, observed) => {
   const retires = request.retirePrevious || goal?.retiring !== undefined
   const keyId = request.key?.url ?? newerVersions(observed, [kms.keyId]).at(retires ? -2 : -1)?.id.url
   if (keyId === undefined) return createVersion(observed, profileWith(kms.keyId, request, observed))
+  const wanted = profileWith(keyId, request, observed)
   if (sameKeyVersion(keyId, kms.keyId)) {
+    const otherMode = checkVaultMode(kms, wanted)
+    if (otherMode.length > 0) return refused(...otherMode)
     const sentence = 'The cluster already encrypts under this key version.'
     return proveThenDone(observed, sentence, adviseProfile(observed, kms))
   }
-  const wanted = profileWith(keyId, request, observed)
   return pursue(observed, rotation(wanted, kms.keyId, retires ? kms.keyId : undefined))
 }
 
@@ -67,11 +75,19 @@ function agrees({ key }: Request, goal: Rotation): boolean {
   return goal.retiring !== undefined && !isFirstOfTwo(goal) && sameKeyVersion(key.url, goal.fromKeyId)
 }
 
+function isInMode({ networkAccess }: Request, profile: KmsOn): boolean {
+  return networkAccess === undefined || networkAccess === profile.networkAccess
+}
+
 /** The new key version is pinned already: what is left is the proof, and no second rotation on top but the one asked for. */
 function finish(request: Request, observed: ObservedCluster, goal: Rotation): Decision {
-  const findings = agrees(request, goal)
-    ? []
-    : [finding('warning', 'key-not-reached', `Wanted was ${request.key?.url ?? ''}; in use is ${goal.kms.keyId}.`)]
+  const { keyId, networkAccess } = goal.kms
+  const findings: Finding[] = []
+  if (!agrees(request, goal)) {
+    findings.push(finding('warning', 'key-not-reached', `Wanted was ${request.key?.url ?? ''}; in use is ${keyId}.`))
+  } else if (!isInMode(request, goal.kms)) {
+    findings.push(finding('warning', 'vault-mode-differs', `The vault was attached as ${networkAccess} before.`))
+  }
   if (isFirstOfTwo(goal)) return goOnToSecond(observed, goal, findings)
   return reachProfile(observed, goal, goal.kms, { sentence: sentenceOf(goal, observed), findings })
 }

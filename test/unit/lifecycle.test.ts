@@ -208,3 +208,53 @@ describe('change-vault-mode', () => {
     expectResumable(request, start)
   })
 })
+
+describe('rotate to another vault in the other mode', () => {
+  const other = keyVersion(7, 'kv-other')
+  const OTHER = vaultWith({ id: VAULT.id.replace('kv-platform', 'kv-other'), name: 'kv-other', url: other.vaultUrl })
+  const start = observedWith(clusterWith(kmsOn(K1)), [D1, keyDetails(other)], {
+    vaults: new Map<string, VaultObservation>([
+      [VAULT.url, { kind: 'readable', vault: VAULT }],
+      [OTHER.url, { kind: 'readable', vault: { ...OTHER, publicNetworkAccess: 'Disabled' } }]
+    ])
+  })
+  const request = requestFor('rotate', { key: other, networkAccess: 'Private', vaultResourceId: OTHER.id })
+  const privately: KmsOn = { ...kmsOn(other), networkAccess: 'Private', vaultResourceId: OTHER.id }
+  const goal = { operation: 'rotate', kms: privately, fromKeyId: K1.url, kubernetesVersion: undefined }
+
+  test('goes directly, and back, to be killed in any step', () => {
+    const { steps, last } = walk(request, start)
+    expect(steps).toEqual(['prove', 'set 7 Private', 'prove'])
+    expect(last.cluster?.kms).toEqual(privately)
+    expectSafe(request, start)
+    expectResumable(request, start)
+
+    const back = requestFor('rotate', { key: K1, networkAccess: 'Public' })
+    const from = { ...start, cluster: clusterWith(privately) }
+    expect(walk(back, from).steps).toEqual(['prove', 'set 1', 'prove'])
+    expectResumable(back, from)
+  })
+
+  test('finds the id of the other vault by itself', () => {
+    expect(walk({ ...request, vaultResourceId: undefined }, start).last.cluster?.kms).toEqual(privately)
+  })
+
+  test('a mode that was changed before anything was set is taken', () => {
+    const opened = new Map<string, VaultObservation>([[OTHER.url, { kind: 'readable', vault: OTHER }]])
+    const begun = { ...start, vaults: opened, goal: { goal, fromEarlierRun: true } }
+    const { last } = walk({ ...request, networkAccess: 'Public' }, begun)
+    expect(last.cluster?.kms).toEqual(kmsOn(other))
+  })
+
+  test('a mode that was changed after it was set is warned of, when the rotation is proved', () => {
+    const set = { ...start, cluster: clusterWith(privately), goal: { goal, fromEarlierRun: true } }
+    const { steps, end } = walk({ ...request, networkAccess: 'Public' }, set)
+    expect(steps).toEqual(['prove'])
+    expect(end).toMatchObject({ kind: 'done', findings: [{ severity: 'warning', code: 'vault-mode-differs' }] })
+  })
+
+  test('the key version in use in the other mode is no rotation', () => {
+    const inPlace = requestFor('rotate', { key: K1, networkAccess: 'Private', vaultResourceId: VAULT.id })
+    expect(refusals(inPlace, start)).toEqual(['vault-mode-differs'])
+  })
+})
