@@ -239,7 +239,7 @@ describe('a subscription', () => {
       ...bed.controlPlane,
       server: `https://127.0.0.1:${String((silent.address() as AddressInfo).port)}`
     })
-    await add('old', { ageDays: 40, version: '1.26.6', resourceGroup: 'apps' })
+    await add('old', { ageDays: 41, version: '1.26.6', resourceGroup: 'apps' })
     for (const [name, securityProfile] of Object.entries({
       'own-key': {
         azureKeyVaultKms: { enabled: true, keyId: `${bed.vault.url}/keys/etcd`, keyVaultNetworkAccess: 'Public' }

@@ -23,7 +23,7 @@ import { ownEtcd, storedUnder } from '../fixtures/real-cluster.ts'
 const MANY = 1_600
 /** Of a pass and a look at the API servers with four each, and of record and lock. */
 const CONNECTIONS_OF_A_RUN = 10
-const WRITE_EVERY_MS = 100
+const WRITE_EVERY_MS = 10
 const CLUSTER = /managedClusters\/[^/]+$/
 const NOBODY: SecretCounts = { total: 0, reEncrypted: 0, alreadyCurrent: 0, gone: 0, failed: 0, failedForGood: 0 }
 
