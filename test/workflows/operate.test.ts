@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { startEmbeddedBed, type Bed } from '../../testbed/bed.ts'
+import { startEmbeddedBed, type Bed, type BedOptions } from '../../testbed/bed.ts'
 import { demoSecrets } from '../../testbed/seed.ts'
 import { expectStored } from '../action/expectations.ts'
 import { createRepository, type UserRepository, type WorkflowRun } from './act.ts'
@@ -126,22 +126,73 @@ describe('started by hand', () => {
   })
 })
 
-test('migrate-v2, started by hand', async () => {
-  const bed = await startEmbeddedBed({
-    kms: true,
-    timeScale: 0.001,
-    secrets: seeds,
-    cluster: { kubernetesVersion: '1.26.12' }
-  })
+/** On a bed of its own; gives the cluster's report. */
+async function once(
+  options: BedOptions,
+  operation: string,
+  given: (bed: Bed, repository: UserRepository) => Readonly<Record<string, string>>,
+  check: (bed: Bed) => Promise<void>
+): Promise<void> {
+  const bed = await startEmbeddedBed({ timeScale: 0.001, secrets: seeds, ...options })
   const repository = createManual(bed)
   try {
-    const result = expectGreen(
-      await dispatch(repository, 'migrate-v2', { 'dry-run': false, 'kubernetes-version': '1.27' })
-    )
-    expect(result.reports.get(bed.cluster.name)).toMatchObject({ result: 'done', proved: true })
-    await expectStored(bed, seeds, bed.keyIds()[0] ?? '')
+    const result = expectGreen(await dispatch(repository, operation, { 'dry-run': false, ...given(bed, repository) }))
+    expect([...result.reports.values()]).toEqual([expect.objectContaining({ operation, result: 'done', proved: true })])
+    await check(bed)
   } finally {
     repository.remove()
     await bed.stop()
   }
+}
+
+test('migrate-v2, started by hand', async () => {
+  await once(
+    { kms: true, cluster: { kubernetesVersion: '1.26.12' } },
+    'migrate-v2',
+    () => ({ 'kubernetes-version': '1.27' }),
+    async (bed) => {
+      await expectStored(bed, seeds, bed.keyIds()[0] ?? '')
+    }
+  )
+})
+
+test('change-vault-mode, started by hand', async () => {
+  await once(
+    { kms: true },
+    'change-vault-mode',
+    (bed) => {
+      bed.azure.permissions.grant(bed.azure.application.objectId, 'Key Vault Contributor', bed.vault.id)
+      return { 'key-vault-network-access': 'Private', 'key-vault-resource-id': bed.vault.id }
+    },
+    async (bed) => {
+      await expectStored(bed, seeds, bed.keyIds()[0] ?? '')
+      expect(bed.vault.properties['publicNetworkAccess']).toBe('Disabled')
+    }
+  )
+})
+
+test('create, started by hand, from a file of the repository', async () => {
+  await once(
+    { unborn: true },
+    'create',
+    (bed, repository) => {
+      const definition = {
+        location: 'westeurope',
+        properties: {
+          dnsPrefix: 'fresh',
+          agentPoolProfiles: [{ name: 'system', mode: 'System', count: 3, vmSize: 'Standard_D4ds_v5' }],
+          aadProfile: { managed: true, enableAzureRBAC: true, tenantID: bed.azure.tenantId }
+        }
+      }
+      repository.commit({ 'aks/fresh.json': JSON.stringify(definition) })
+      return {
+        'cluster-definition': 'aks/fresh.json',
+        'key-id': bed.keyIds()[0] ?? '',
+        'identity-resource-id': bed.identity?.id ?? ''
+      }
+    },
+    async (bed) => {
+      await expectStored(bed, seeds, bed.keyIds()[0] ?? '')
+    }
+  )
 })

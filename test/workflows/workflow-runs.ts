@@ -1,14 +1,16 @@
 import type { Bed } from '../../testbed/bed.ts'
 import type { WorkflowRun } from './act.ts'
 
-/** The variables that the examples for one cluster name, for the bed's cluster. */
-export function variablesOf({ azure, cluster }: Pick<Bed, 'azure' | 'cluster'>): Readonly<Record<string, string>> {
+/** The variables that the examples for one cluster name, for the bed's cluster, whether there is one already or not. */
+export function variablesOf(bed: Pick<Bed, 'inputs'>): Readonly<Record<string, string>> {
+  const inputs = bed.inputs('')
+  const of = (name: string): string => inputs[name] ?? ''
   return {
-    AZURE_CLIENT_ID: azure.application.applicationId,
-    AZURE_TENANT_ID: azure.tenantId,
-    AZURE_SUBSCRIPTION_ID: cluster.subscriptionId,
-    AKS_RESOURCE_GROUP: cluster.resourceGroup,
-    AKS_CLUSTER_NAME: cluster.name
+    AZURE_CLIENT_ID: of('client-id'),
+    AZURE_TENANT_ID: of('tenant-id'),
+    AZURE_SUBSCRIPTION_ID: of('subscription-id'),
+    AKS_RESOURCE_GROUP: of('resource-group'),
+    AKS_CLUSTER_NAME: of('cluster-name')
   }
 }
 
