@@ -17,6 +17,7 @@ import { FIRST_KMS_V2_MINOR, minor } from './model/kubernetes-version.ts'
 import { isCreated } from './operations/create.ts'
 import { decide } from './operations/decide.ts'
 import { isMended } from './operations/mend-key.ts'
+import { changesMode } from './operations/reconcile.ts'
 import { isRecorded } from './operations/reach.ts'
 import { accessKey, hasCluster, type Observed, type ObservedCluster } from './model/observed.ts'
 import { observeCreation } from './observe-creation.ts'
@@ -202,7 +203,7 @@ async function observeKeys(
     ...platform,
     memory
   })
-  const [vault] = request.operation === 'change-vault-mode' ? vaults.vaults.values() : []
+  const [vault] = isModeChange(request, seen.cluster, goal) ? vaults.vaults.values() : []
   const vaultChange = vault?.kind === 'readable' ? await observeVaultChange(vault.vault, platform, memory) : undefined
   const known: ObservedCluster = { ...seen, ...vaults, vaultChange, keys, keyVersions, rotationPolicy }
   const readSoFar = forPlan(request, withGoal(known, goal, memory))
@@ -211,6 +212,10 @@ async function observeKeys(
     dataPlane: await observeDataPlane(decide(request, readSoFar), readerOf, platform, memory),
     findings: [...readSoFar.findings, ...noteUnknownAccess(known), ...checkKeysHeld(request, known)]
   }
+}
+
+function isModeChange(request: Request, cluster: Cluster, goal: Goal | undefined): boolean {
+  return request.operation === 'change-vault-mode' || changesMode(request, cluster, goal)
 }
 
 function forPlan({ dryRun }: Request, observed: Observed): Observed {
@@ -247,7 +252,7 @@ function vaultsInQuestion(request: Request, cluster: Cluster, goal: Goal | undef
   const attachments: Attachment[] = profiles.flatMap(({ keyId, networkAccess }) => {
     const key = keyVersionFrom(keyId)
     // With a change of mode the vault is closed at one of its ends, and may be at any time.
-    const closed = request.operation === 'change-vault-mode'
+    const closed = isModeChange(request, cluster, goal)
     return key === undefined ? [] : [{ key, networkAccess: closed ? 'Private' : networkAccess }]
   })
   const { networkAccess, vaultResourceId } = request.desired ?? request

@@ -1,5 +1,7 @@
+import type { Cluster } from '../model/cluster.ts'
 import type { DesiredCluster } from '../model/desired-cluster.ts'
 import { refusal } from '../model/finding.ts'
+import type { Goal } from '../model/goal.ts'
 import { newestUsable } from '../model/key.ts'
 import { hasVersion, keyVersionFrom, sameKey, sameKeyVersion, type Key, type KeyVersion } from '../model/key-id.ts'
 import { keyIdOf, kmsOn, sameKmsProfile } from '../model/kms-profile.ts'
@@ -9,6 +11,7 @@ import { checkDataEncryption } from '../preflight/data-encryption.ts'
 import { unreadableKey } from '../preflight/key.ts'
 import { checkVaultMode } from '../preflight/vault-mode.ts'
 import type { Request } from '../request.ts'
+import { changeVaultMode } from './change-vault-mode.ts'
 import { disable } from './disable.ts'
 import { enable } from './enable.ts'
 import type { Operation } from './operation.ts'
@@ -35,12 +38,12 @@ function reconcileOn(request: Request, desired: DesiredCluster, key: Key, observ
   const { networkAccess, vaultResourceId, maxKeyAge } = desired
   const version = wantedVersion(key, observed)
   const wanted: Request = { ...request, key: version, networkAccess, vaultResourceId }
+  if (changesMode(request, observed.cluster, observed.goal?.goal))
+    return changeVaultMode({ ...wanted, key: undefined }, observed)
   if (!kms.enabled) return version === undefined ? noVersion(key, observed) : enable(wanted, observed)
 
   const pinned = keyVersionFrom(kms.keyId)
   if (pinned === undefined) return refused(...checkDataEncryption(observed.cluster))
-  const otherMode = checkVaultMode(kms, kmsOn(key.url, networkAccess, vaultResourceId))
-  if (otherMode.length > 0) return refused(...otherMode)
   if (!sameKey(pinned, key)) return version === undefined ? noVersion(key, observed) : rotate(wanted, observed)
 
   const underWay =
@@ -57,6 +60,18 @@ function reconcileOn(request: Request, desired: DesiredCluster, key: Key, observ
   if (maxKeyAge === undefined) return settled(observed, AS_DESIRED)
   const decision = rotate({ ...wanted, key: undefined, maxKeyAge }, observed)
   return decision.kind === 'done' ? settled(observed, decision.sentence) : decision
+}
+
+/**
+ * Whether it is by a change of the vault's mode that the desired state is reached: the vault of the cluster is to be reached in the other mode,
+ * or that was begun, and KMS may be off on the way.
+ */
+export function changesMode({ desired }: Request, { kms }: Cluster, goal: Goal | undefined): boolean {
+  if (desired?.enabled !== true || desired.key === undefined) return false
+  const { key, networkAccess, vaultResourceId } = desired
+  const wanted = kmsOn(key.url, networkAccess, vaultResourceId)
+  if (goal?.operation === 'change-vault-mode' && goal.kms.enabled) return goal.kms.networkAccess === networkAccess
+  return checkVaultMode(kms, wanted).length > 0
 }
 
 const AS_DESIRED = 'The cluster is as desired: nothing was touched.'

@@ -7,7 +7,17 @@ import type { Observed, ObservedCluster } from '../../src/model/observed.ts'
 import type { Decision } from '../../src/model/step.ts'
 import { decide } from '../../src/operations/decide.ts'
 import { bind } from '../../src/steps/steps.ts'
-import { clusterWith, DAY, keyDetails, keyVersion, kmsOn, NOW, observedWith, requestFor } from '../fixtures/observed.ts'
+import {
+  clusterWith,
+  DAY,
+  keyDetails,
+  keyVersion,
+  kmsOn,
+  NOW,
+  observedWith,
+  requestFor,
+  vaultWith
+} from '../fixtures/observed.ts'
 
 const [K1, K2, K3] = [keyVersion(1), keyVersion(2), keyVersion(3)]
 const KEYS = [keyDetails(K1), keyDetails(K2)]
@@ -186,10 +196,30 @@ describe('wanted on, and on', () => {
       expect(walk(wanting({ key }), state).steps).toEqual(['prove', 'set 3', 'prove'])
   })
 
-  test('refuses the other mode of the same vault', () => {
-    const wanted = wanting({ networkAccess: 'Private', vaultResourceId: '/subscriptions/x' })
-    expect(decide(wanted, observed(kmsOn(K1), proved(K1)))).toMatchObject({
-      findings: [{ code: 'vault-mode-differs' }]
+  describe('in the other mode of the same vault', () => {
+    const vault = vaultWith()
+    const inPrivate = wanting({ key: K2, networkAccess: 'Private', vaultResourceId: vault.id })
+    const vaults = new Map([[vault.url, { kind: 'readable', vault }] as const])
+    const cluster = { ...clusterWith(kmsOn(K2)), vnetIntegration: true }
+
+    test('changes the mode', () => {
+      const { steps, end } = walk(inPrivate, observed(kmsOn(K2), proved(K2), { cluster, vaults }))
+      expect(steps).toEqual(['prove', 'off', 'prove', 'set-vault-network-access', 'set 2', 'prove'])
+      expect(end).toMatchObject({ sentence: expect.stringContaining('AKS reaches the vault as Private') })
+    })
+
+    test('goes on with it where KMS is off on the way, rather than to enable', () => {
+      const goal = goalOf(
+        'change-vault-mode',
+        { ...kmsOn(K2), networkAccess: 'Private', vaultResourceId: vault.id },
+        K2.url
+      )
+      const state = observed(
+        KMS_OFF,
+        { provedKeyId: 'identity', goal },
+        { cluster: { ...cluster, kms: KMS_OFF }, vaults }
+      )
+      expect(walk(inPrivate, state).steps).toEqual(['prove', 'set-vault-network-access', 'set 2', 'prove'])
     })
   })
 
