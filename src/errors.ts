@@ -166,6 +166,10 @@ export const CATALOG = {
     title: 'The vault’s firewall admits selected networks only, which AKS does not support.',
     fix: 'Admit all networks: `az keyvault update --name <vault> --default-action Allow`; or close it to public networks and use `Private`.'
   },
+  'vault-used-by-others': {
+    title: 'Other clusters use the vault through public networks, and would lose their API server when it is closed.',
+    fix: 'Take them off it first: `rotate` to a key in another vault, or `disable`, and `enable` with `Private` when the vault is closed.'
+  },
   'vnet-integration-missing': {
     title: 'A Private vault needs API Server VNet Integration, which this cluster does not have.',
     fix: 'Turn it on, which can’t be undone: `az aks update -g <resource group> -n <cluster> --enable-apiserver-vnet-integration`, then stop and start the cluster; or use a Public vault.'

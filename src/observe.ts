@@ -204,7 +204,8 @@ async function observeKeys(
     memory
   })
   const [vault] = isModeChange(request, seen.cluster, goal) ? vaults.vaults.values() : []
-  const vaultChange = vault?.kind === 'readable' ? await observeVaultChange(vault.vault, platform, memory) : undefined
+  const vaultChange =
+    vault?.kind === 'readable' ? await observeVaultChange(vault.vault, seen, platform, memory) : undefined
   const known: ObservedCluster = { ...seen, ...vaults, vaultChange, keys, keyVersions, rotationPolicy }
   const readSoFar = forPlan(request, withGoal(known, goal, memory))
   return {

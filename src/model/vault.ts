@@ -54,4 +54,6 @@ export interface VaultAccess {
 export interface VaultChange {
   /** Of the workflow's own identity. */
   readonly permission: Permission
+  /** ARM ids of other clusters that have it attached as Public; undefined where they may not be seen. */
+  readonly publicUsers: readonly string[] | undefined
 }

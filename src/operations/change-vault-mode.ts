@@ -35,7 +35,7 @@ export const changeVaultMode: Operation = (request, observed) => {
   if (begun === undefined && inForce(observed.cluster, wanted)) {
     return proveThenDone(
       observed,
-      `AKS reached the vault as ${networkAccess} already.`,
+      `AKS reached the vault ${WAY[networkAccess]} already.`,
       adviseProfile(observed, wanted)
     )
   }
@@ -43,7 +43,7 @@ export const changeVaultMode: Operation = (request, observed) => {
   return reachMode(
     observed,
     wanted,
-    `${prefix}AKS reaches the vault as ${networkAccess}, and every Secret is encrypted under the same key version as before.`
+    `${prefix}AKS reaches the vault ${WAY[networkAccess]}, and every Secret is encrypted under the same key version as before.`
   )
 }
 
@@ -82,7 +82,7 @@ function reachMode(observed: ObservedCluster, wanted: KmsOn, sentence: string): 
   const { vault } = seen
   const access = PUBLIC_NETWORK_ACCESS[wanted.networkAccess]
   const findings = [
-    ...(vault.publicNetworkAccess === access ? [] : checkVaultChange(observed, vault)),
+    ...(vault.publicNetworkAccess === access ? [] : checkVaultChange(observed, vault, access)),
     ...checkProfile(asItWillBe(observed, vaultUrl, access), wanted)
   ]
   if (findings.length > 0) return refused(...findings)
@@ -95,6 +95,11 @@ function reachMode(observed: ObservedCluster, wanted: KmsOn, sentence: string): 
     return step({ kind: 'set-vault-network-access', vault: { id, name, url }, access })
   }
   return step({ kind: 'set-kms-profile', profile: wanted })
+}
+
+const WAY: Readonly<Record<NetworkAccess, string>> = {
+  Public: 'through public networks',
+  Private: 'by a private endpoint'
 }
 
 /** How AKS needs the vault to be in each mode. */

@@ -2,14 +2,36 @@ import { refusal, type Finding } from '../model/finding.ts'
 import type { Observed } from '../model/observed.ts'
 import type { Vault } from '../model/vault.ts'
 
-/** Whether this run can open or close the vault: to find out only while KMS is off would leave the Secrets without a key. */
-export function checkVaultChange({ vaultChange }: Observed, vault: Vault): readonly Finding[] {
-  if (vaultChange?.permission !== 'missing') return []
-  return [
-    refusal(
-      'authorization-failed',
-      `The identity of this workflow may not change the vault ${vault.name}: it lacks Microsoft.KeyVault/vaults/write on ${vault.id}.`,
-      `Grant the role: \`az role assignment create --assignee <client id> --role "Key Vault Contributor" --scope ${vault.id}\`.`
+/** What stands against opening or closing a vault: to find it out only while KMS is off would leave the Secrets without a key. */
+export function checkVaultChange(
+  { vaultChange }: Observed,
+  vault: Vault,
+  access: Vault['publicNetworkAccess']
+): readonly Finding[] {
+  const findings: Finding[] = []
+  if (vaultChange?.permission === 'missing') {
+    findings.push(
+      refusal(
+        'authorization-failed',
+        `The identity of this workflow may not change the vault ${vault.name}: it lacks Microsoft.KeyVault/vaults/write on ${vault.id}.`,
+        `Grant the role: \`az role assignment create --assignee <client id> --role "Key Vault Contributor" --scope ${vault.id}\`.`
+      )
     )
-  ]
+  }
+  const others = vaultChange?.publicUsers ?? []
+  if (access === 'Disabled' && others.length > 0) {
+    findings.push(
+      refusal(
+        'vault-used-by-others',
+        `The vault ${vault.name} is attached as Public to ${others.map(nameOf).join(', ')}.`
+      )
+    )
+  }
+  return findings
+}
+
+/** `aks2 (resource group rg2)` */
+function nameOf(clusterId: string): string {
+  const [, , , , group = '', , , , name = clusterId] = clusterId.split('/')
+  return `${name} (resource group ${group})`
 }

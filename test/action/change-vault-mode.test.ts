@@ -58,12 +58,13 @@ async function expectMode(mode: 'Public' | 'Private'): Promise<void> {
 }
 
 describe('refused before anything is changed', () => {
-  async function expectRefused(code: Parameters<typeof expectRed>[1], inputs: Inputs): Promise<void> {
+  async function expectRefused(code: Parameters<typeof expectRed>[1], inputs: Inputs): Promise<string> {
     const writes = bed.azure.writes.length
     const report = expectRed(await bed.run('change-vault-mode', inputs), code)
     expect(report.result).toBe('refused')
     expect(changesSince(writes)).toEqual([])
     expect(report.proofs).toEqual([])
+    return report.sentence
   }
 
   test('to Private without the permission to close the vault', async () => {
@@ -91,6 +92,18 @@ describe('refused before anything is changed', () => {
     await expectRefused('private-endpoint-approval-missing', toPrivate())
     permissions.grant(identity.objectId, 'Key Vault Contributor', bed.vault.id)
     permissions.revoke(application.objectId, 'User Access Administrator', bed.vault.id)
+  })
+
+  test('to Private while another cluster uses the vault as Public', async () => {
+    const { permissions, application, subscriptionId } = bed.azure
+    const subscription = `/subscriptions/${subscriptionId}`
+    const kms = { enabled: true, keyId: bed.keyIds()[0] ?? '', keyVaultNetworkAccess: 'Public' }
+    const neighbour = bed.azure.addCluster({ name: 'neighbour', kms })
+    permissions.grant(application.objectId, 'Reader', subscription)
+    const sentence = await expectRefused('vault-used-by-others', toPrivate())
+    expect(sentence).toContain('neighbour (resource group platform)')
+    permissions.revoke(application.objectId, 'Reader', subscription)
+    bed.azure.removeCluster(neighbour)
   })
 
   test('with `enable` in the other mode, which says what to use', async () => {

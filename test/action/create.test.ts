@@ -70,6 +70,18 @@ describe('before anything is created', () => {
     await expectRefused('subscription-not-found', { 'subscription-id': '99999999-9999-4999-8999-999999999999' })
   })
 
+  test('an identity that may not use the key is refused, and a Private vault without API Server VNet Integration', async () => {
+    const { permissions } = bed.azure
+    const principal = bed.identity?.objectId ?? ''
+    permissions.revoke(principal, 'Key Vault Crypto User', bed.vault.id)
+    await expectRefused('key-permission-missing', {})
+    permissions.grant(principal, 'Key Vault Crypto User', bed.vault.id)
+    await expectRefused('vnet-integration-missing', {
+      'key-vault-network-access': 'Private',
+      'key-vault-resource-id': bed.vault.id
+    })
+  })
+
   test('what AKS rejects is translated, and nothing is there', async () => {
     bed.azure.disturb({
       method: 'PUT',

@@ -4,7 +4,7 @@ import type { Cluster } from '../../src/model/cluster.ts'
 import type { JsonObject } from '../../src/model/json.ts'
 import { KMS_OFF, type KmsOn } from '../../src/model/kms-profile.ts'
 import { accessKey, type Observed, type ObservedCluster } from '../../src/model/observed.ts'
-import type { Vault, VaultAccess, VaultObservation } from '../../src/model/vault.ts'
+import type { Vault, VaultAccess, VaultChange, VaultObservation } from '../../src/model/vault.ts'
 import { decide } from '../../src/operations/decide.ts'
 import {
   clusterWith,
@@ -155,6 +155,11 @@ describe('change-vault-mode', () => {
     expect(last.cluster?.kms).toEqual(kmsOn(K1))
   })
 
+  const change = (changes: Partial<VaultChange>): VaultChange => ({
+    permission: 'granted',
+    publicUsers: [],
+    ...changes
+  })
   const noKey = observedWith(clusterWith(), [keyDetails(K1, { enabled: false })]).keys
   const unreadable = (reason: 'not-found' | 'other-tenant'): Partial<Observed> => ({
     vaults: new Map([[VAULT.url, { kind: 'unreadable', reason, message: 'no' }]])
@@ -170,7 +175,16 @@ describe('change-vault-mode', () => {
     ['a key that can’t be used any more', { ...open, keys: noKey }, 'key-disabled'],
     ['a vault that is not seen', { ...open, ...unreadable('not-found') }, 'vault-not-visible'],
     ['a vault of another tenant', { ...open, ...unreadable('other-tenant') }, 'vault-other-tenant'],
-    ['no permission to change the vault', { ...open, vaultChange: { permission: 'missing' } }, 'authorization-failed'],
+    [
+      'no permission to change the vault',
+      { ...open, vaultChange: change({ permission: 'missing' }) },
+      'authorization-failed'
+    ],
+    [
+      'another cluster that uses the vault',
+      { ...open, vaultChange: change({ publicUsers: [clusterWith().id] }) },
+      'vault-used-by-others'
+    ],
     ['no VNet integration', { ...open, cluster: overKonnectivity }, 'vnet-integration-missing'],
     [
       'an identity that may not approve the private endpoint',
@@ -187,6 +201,11 @@ describe('change-vault-mode', () => {
     expect(refusals(toPublic, start)).toEqual(['vault-selected-networks'])
   })
 
+  test('whoever else uses the vault does not mind that it is opened', () => {
+    const start = { ...closed, vaultChange: change({ publicUsers: [clusterWith().id] }) }
+    expect(walk(toPublic, start).end.kind).toBe('done')
+  })
+
   test('the id of another vault is refused: that way leads `rotate`', () => {
     const request = { ...toPrivate, vaultResourceId: `${VAULT.id}-2` }
     expect(walk(request, open).end).toMatchObject({
@@ -197,7 +216,9 @@ describe('change-vault-mode', () => {
 
   test('whether the vault may be changed does not matter where it needs no change', () => {
     const shut = withVault(open, { publicNetworkAccess: 'Disabled' })
-    expect(walk(toPrivate, { ...shut, vaultChange: { permission: 'missing' } }).end.kind).toBe('done')
+    expect(
+      walk(toPrivate, { ...shut, vaultChange: change({ permission: 'missing', publicUsers: ['x'] }) }).end.kind
+    ).toBe('done')
   })
 
   test.each<[string, typeof toPublic, Observed]>([

@@ -205,7 +205,7 @@ describe('wanted on, and on', () => {
     test('changes the mode', () => {
       const { steps, end } = walk(inPrivate, observed(kmsOn(K2), proved(K2), { cluster, vaults }))
       expect(steps).toEqual(['prove', 'off', 'prove', 'set-vault-network-access', 'set 2', 'prove'])
-      expect(end).toMatchObject({ sentence: expect.stringContaining('AKS reaches the vault as Private') })
+      expect(end).toMatchObject({ sentence: expect.stringContaining('AKS reaches the vault by a private endpoint') })
     })
 
     test('goes on with it where KMS is off on the way, rather than to enable', () => {

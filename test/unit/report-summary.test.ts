@@ -499,3 +499,21 @@ describe('of the status of clusters', () => {
     expect(summary).not.toMatch(/@all|<b>|\]\(x\)/)
   })
 })
+
+describe('a cluster that the run created', () => {
+  const created = report({ operation: 'create', changed: true, proved: true, after: snapshot(kms(NEW_KEY)) })
+
+  test('is shown as it is, beside nothing', () => {
+    const markdown = renderSummary(created)
+    expect(markdown).toContain('#### The new cluster')
+    expect(markdown).toContain('| `azureKeyVaultKms.keyId` | `contoso-etcd-kv / etcd / 9b1c04…` |')
+    expect(markdown).not.toContain('Before')
+  })
+
+  test('and that is not proved was created, not changed', () => {
+    const error = { code: 'api-server-unreachable', message: 'No answer.', fix: 'Use another network.' } as const
+    const markdown = renderSummary({ ...created, result: 'failed', proved: false, sentence: error.message, error })
+    expect(markdown).toContain('the cluster was created, but **the Secrets are not proved** under the present profile')
+    expect(markdown).toContain('may still be in etcd without encryption.')
+  })
+})

@@ -8,8 +8,8 @@ import { blocks, keyCode, leftOut, type Limits, type Section } from './section.t
 export const clusterSection: Section = ({ before, after, changed }, { limits }) => {
   const [from, to] = [before ?? after, after ?? before]
   if (from === undefined || to === undefined) return ''
-  const created = changed && before === undefined
-  const rows = compare(created ? new Map() : propertiesOf(from), propertiesOf(to))
+  const rows = compare(propertiesOf(from), propertiesOf(to))
+  if (changed && before === undefined) return blocks('#### The new cluster', profileTable(rows, limits))
   const unchanged = rows.every(({ changed }) => !changed)
   if (unchanged) return details('Security profile of the cluster', profileTable(rows, limits))
   const telling = rows.filter(({ path, changed }) => changed || isKms(path))
