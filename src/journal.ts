@@ -148,7 +148,9 @@ export class Journal {
       try {
         const limit = error.code === 'cancelled' ? LAST_LOOK_WHEN_CANCELLED_MS : LAST_LOOK_MS
         const look = await this.#platform.clusters?.read(AbortSignal.timeout(limit))
-        if (look !== undefined) this.#sawCluster(clusterFromBody(look.body))
+        if (look !== undefined) {
+          this.#sawCluster(clusterFromBody(look.body, { dataEncryption: this.#memory.dataEncryption }))
+        }
       } catch (lookError) {
         this.#platform.log.debug(`The cluster could not be read at the end: ${toActionError(lookError).message}`)
       }

@@ -2,12 +2,11 @@ import { clusterFromBody } from './azure/cluster-body.ts'
 import type { KeyReader } from './azure/key-vault.ts'
 import type { ManagedCluster } from './azure/managed-clusters.ts'
 import { ActionError, CATALOG } from './errors.ts'
-import type { Kubernetes } from './kubernetes/kubernetes.ts'
 import { TransportError } from './kubernetes/transport.ts'
 import { attachedVaults, type AttachedVault, type Attachment } from './model/attached-vault.ts'
 import { FIRST_DATA_ENCRYPTION_MINOR, type Cluster } from './model/cluster.ts'
 import { finding, type Finding } from './model/finding.ts'
-import { EMPTY_RECORD, keyIdsBefore, type ClusterRecord, type Goal } from './model/goal.ts'
+import { EMPTY_RECORD, keyIdsBefore, type Goal } from './model/goal.ts'
 import { asObject, asText } from './model/json.ts'
 import { hasVersion, keyVersionFrom, sameKeyVersion, type Key, type KeyVersion } from './model/key-id.ts'
 import { usableVersions, type KeyObservation } from './model/key.ts'
@@ -50,6 +49,7 @@ export async function observe(request: Request, platform: Platform, memory: Memo
     definition: undefined,
     apiServer: undefined,
     apiServersReady: undefined,
+    unreachable: undefined,
     missingRights: [],
     secretCount: memory.secretCount,
     secretsProved: isProved(memory, cluster && { ...cluster, phase: 'ready' }),
@@ -114,7 +114,8 @@ async function observeManaged(
   const asked: ObservedCluster = { ...keyed, apiServersReady: awaited ? obstacle === undefined : undefined }
   // The record is for later where no API server answers.
   const inside = obstacle?.answers === false ? {} : await observeInside(platform, asked, memory)
-  return await observeKeys(request, platform, memory, { ...asked, ...inside })
+  const seen = { ...asked, ...inside }
+  return seen.unreachable === undefined ? await observeKeys(request, platform, memory, seen) : seen
 }
 
 async function observeCluster(
@@ -131,21 +132,37 @@ async function observeCluster(
   return clusterFromBody(body, { upgrades, dataEncryption: memory.dataEncryption })
 }
 
-/** What the API server says. */
+/** What the API server says; nothing where it does not answer, and that is no news. */
 async function observeInside(
   platform: Platform,
   asked: ObservedCluster | undefined,
   memory: Memory
-): Promise<Partial<Pick<Observed, 'apiServer' | 'record' | 'findings' | 'missingRights' | 'secretCount'>>> {
+): Promise<Partial<Pick<Observed, 'apiServer' | 'unreachable' | 'record' | 'findings' | 'missingRights' | 'secretCount'>>> {
   const kubernetes = await platform.kubernetes()
-  const read = await readRecord(kubernetes.record, asked, memory)
-  if (read === undefined) return {}
-  memory.reachedApiServer = true
-  if (asked !== undefined && minor(asked.cluster.kubernetesVersion) < FIRST_KMS_V2_MINOR) {
-    memory.secretCount ??= await kubernetes.countSecrets()
+  try {
+    const { record, forbidden } = await kubernetes.record.read()
+    memory.reachedApiServer = true
+    if (asked !== undefined && minor(asked.cluster.kubernetesVersion) < FIRST_KMS_V2_MINOR) {
+      memory.secretCount ??= await kubernetes.countSecrets()
+    }
+    return {
+      apiServer: kubernetes.server,
+      record,
+      // Without Azure nothing is kept there.
+      findings: forbidden && asked !== undefined ? [finding('warning', 'record-forbidden')] : [],
+      missingRights: await kubernetes.missingRights(),
+      secretCount: memory.secretCount
+    }
+  } catch (error) {
+    if (!(error instanceof ActionError) || error.code !== 'api-server-unreachable' || asked === undefined) throw error
+    // That the cluster has failed is news, or what is wrong with its key.
+    if (asked.cluster.phase === 'failed' || asked.apiServersReady !== undefined) return {}
+    const trouble = troubleOf(asked)?.finding('refusal')
+    if (memory.reachedApiServer) throw trouble === undefined ? error : errorOf(trouble, error)
+    const unreachable = trouble ?? whyUnreachable(error, asked.cluster)
+    if (unreachable === undefined) throw error
+    return { unreachable }
   }
-  const missingRights = await kubernetes.missingRights()
-  return { apiServer: kubernetes.server, ...read, missingRights, secretCount: memory.secretCount }
 }
 
 async function observeKeyInUse(
@@ -266,24 +283,8 @@ function vaultsInQuestion(request: Request, cluster: Cluster, goal: Goal | undef
   return attachedVaults(attachments, [...profiles.map((profile) => profile.vaultResourceId), vaultResourceId, kept])
 }
 
-/** Undefined where the API server does not answer, and that is no news. */
-async function readRecord(
-  store: Kubernetes['record'],
-  asked: ObservedCluster | undefined,
-  memory: Memory
-): Promise<{ readonly record: ClusterRecord; readonly findings: readonly Finding[] } | undefined> {
-  try {
-    const { record, forbidden } = await store.read()
-    // Without Azure nothing is kept there.
-    return { record, findings: forbidden && asked !== undefined ? [finding('warning', 'record-forbidden')] : [] }
-  } catch (error) {
-    if (!(error instanceof ActionError) || error.code !== 'api-server-unreachable') throw error
-    // That the cluster has failed is news, or what is wrong with its key.
-    if (asked?.cluster.phase === 'failed' || asked?.apiServersReady !== undefined) return undefined
-    const trouble = asked && troubleOf(asked)?.finding('refusal')
-    const why = trouble ?? (asked && !memory.reachedApiServer ? whyUnreachable(error, asked.cluster) : undefined)
-    throw why === undefined ? error : new ActionError(why.code, why.message, { fix: why.fix, cause: error })
-  }
+function errorOf({ code, message, fix }: Finding, cause: unknown): ActionError {
+  return new ActionError(code, message, { fix, cause })
 }
 
 /** Where nothing answered at all, for no reason that is known better. */

@@ -18,6 +18,8 @@ export interface Observed {
   readonly definition: Cluster | undefined
   /** Host and port of the API server; undefined where it was not asked for anything, or did not answer. */
   readonly apiServer: string | undefined
+  /** Why the API server can’t be reached, where Azure tells; nothing was read in the cluster then. */
+  readonly unreachable: Finding | undefined
   /** Rights in Kubernetes that a proof takes and the credential lacks, as far as the API server says so. */
   readonly missingRights: readonly KubernetesRight[]
   /** About how many Secrets there are; counted only while the cluster runs a Kubernetes with KMS v1, and kept for the run. */

@@ -41,6 +41,7 @@ function decideHere(request: Request, observed: Observed): Decision {
   if (request.operation === 'create') return create(request, observed)
   if (request.operation === 'prepare') return prepare(request, observed)
   if (!hasCluster(observed)) return reencrypt(observed)
+  if (observed.unreachable !== undefined) return refused(observed.unreachable)
   const mending =
     request.operation === 'rotate' && observed.cluster.phase !== 'deleting'
       ? mendKeyInUse(request, observed)

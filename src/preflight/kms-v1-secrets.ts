@@ -10,7 +10,7 @@ export function checkKmsV1Secrets({ cluster, secretCount = 0 }: ObservedCluster)
   return [
     refusal(
       'kms-v1-too-many-secrets',
-      `There are about ${secretCount} Secrets, and the cluster runs Kubernetes ${cluster.kubernetesVersion}.`
+      `There are about ${inWords(secretCount)} Secrets, and the cluster runs Kubernetes ${cluster.kubernetesVersion}.`
     )
   ]
 }
@@ -30,6 +30,11 @@ export function slowUnderKmsV1({ cluster, goal, secretCount = 0 }: Observed): Fi
   return finding(
     'warning',
     'kms-v1-slow',
-    `About ${secretCount} Secrets are more than the ${MOST_SECRETS} that AKS supports with KMS v1. Key Vault is asked for each of them, so that this run goes through them at ${KMS_V1_REQUESTS_PER_SECOND} a second while KMS v1 is in force: about ${minutes} min for each pass.`
+    `About ${inWords(secretCount)} Secrets are more than the ${inWords(MOST_SECRETS)} that AKS supports with KMS v1. Key Vault is asked for each of them, so that this run goes through them at ${KMS_V1_REQUESTS_PER_SECOND} a second while KMS v1 is in force: about ${minutes} min for each pass.`
   )
+}
+
+/** `12,000` */
+function inWords(count: number): string {
+  return count.toLocaleString('en-US')
 }

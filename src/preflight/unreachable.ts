@@ -12,8 +12,8 @@ export function explainUnreachable(
 ): Finding | undefined {
   const { isPrivate, authorizedIpRanges } = apiServerAccess
   if (isPrivate) {
-    const way = vnetIntegration ? 'in the subnet of its VNet integration' : 'by its private endpoint'
-    return refusal('api-server-private', `${said} The cluster is private: its API server has an address ${way} only.`)
+    const way = vnetIntegration ? 'the subnet of its VNet integration' : 'its private endpoint'
+    return refusal('api-server-private', `${said} The cluster is private: nothing but ${way} leads to its API server.`)
   }
   if (!isKnown || authorizedIpRanges.length === 0) return undefined
   const ranges = authorizedIpRanges.join(',')

@@ -417,7 +417,7 @@ describe('more Secrets than KMS v1 takes', () => {
     expect(slowUnderKmsV1(start)).toMatchObject({
       severity: 'warning',
       code: 'kms-v1-slow',
-      message: expect.stringMatching(/12000 Secrets.*10 a second.*20 min/)
+      message: expect.stringMatching(/12,000 Secrets.*2,000.*10 a second.*20 min/)
     })
     expect(walk(requestFor('enable', { key: K1 }), start).steps).toEqual(['prove'])
     expect(slowUnderKmsV1({ ...start, secretCount: 2_000 })).toBeUndefined()
@@ -462,6 +462,14 @@ describe('an API server that does not answer', () => {
       message: expect.stringMatching(/^No answer\. .*203\.0\.113\.0\/24, 198\.51\.100\.7\/32\.$/),
       fix: expect.stringContaining('--api-server-authorized-ip-ranges 203.0.113.0/24,198.51.100.7/32,<address>/32')
     })
+  })
+
+  test('is what the operation is refused for, whatever it is', () => {
+    const unreachable = explain({ ...access, isPrivate: true })
+    const start = observedWith(clusterWith(kmsOn(K1)), [], { unreachable })
+    for (const operation of ['rotate', 'disable', 're-encrypt'] as const) {
+      expect(refusals(requestFor(operation), start)).toEqual(['api-server-private'])
+    }
   })
 
   test('for a reason that Azure does not know', () => {

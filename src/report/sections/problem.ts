@@ -40,7 +40,8 @@ function changeOf(report: RunReport): string {
   if (isVault(report.cluster)) return madeBy(report)
   const { changed, proved, proofs } = report
   const last = proofs.findLast(({ when }) => !changed || when !== 'before-change')
-  const unproved = `${bold(unprovedSecrets(last))} under the present profile, and may still be ${whereTheyMayBe(report)}`
+  const under = report.after === undefined ? '' : ' under the present profile'
+  const unproved = `${bold(unprovedSecrets(last))}${under}, and may still be ${whereTheyMayBe(report)}`
   if (!changed) {
     const nothing =
       report.after === undefined
