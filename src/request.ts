@@ -185,7 +185,7 @@ export function parseRequest(inputs: RawInputs): Request {
 }
 
 /** The age at which a key version is to be rotated off, in milliseconds; undefined: none was asked for. */
-export function maxKeyAgeOf({ maxKeyAge, desired }: Request): number | undefined {
+export function maxKeyAgeOf({ maxKeyAge, desired }: Pick<Request, 'maxKeyAge' | 'desired'>): number | undefined {
   return maxKeyAge ?? desired?.maxKeyAge
 }
 

@@ -58,7 +58,7 @@ export interface Observed {
   readonly findings: readonly Finding[]
 }
 
-export function keyOf(observed: Observed, keyId: string): KeyObservation | undefined {
+export function keyOf(observed: Pick<Observed, 'keys'>, keyId: string): KeyObservation | undefined {
   return observed.keys.get(keyId.toLowerCase())
 }
 

@@ -1,3 +1,4 @@
+import type { Code } from '../errors.ts'
 import { clusterNameFrom, type Cluster } from '../model/cluster.ts'
 import {
   STATUS_RESULTS,
@@ -7,14 +8,23 @@ import {
   type StatusResult
 } from '../model/cluster-status.ts'
 import { finding, type Finding } from '../model/finding.ts'
-import type { ClusterRecord } from '../model/goal.ts'
+import { EMPTY_RECORD, type ClusterRecord } from '../model/goal.ts'
 import { sameKeyVersion } from '../model/key-id.ts'
-import { isUsable, type KeyObservation, type KeyProperties, type KeyVersionsObservation } from '../model/key.ts'
+import {
+  defectsOf,
+  isUsable,
+  rotationDueAt,
+  type KeyObservation,
+  type KeyProperties,
+  type KeyVersionsObservation
+} from '../model/key.ts'
 import { keyIdOf } from '../model/kms-profile.ts'
 import { FIRST_KMS_V2_MINOR, minor } from '../model/kubernetes-version.ts'
 import { checkDataEncryption } from '../preflight/data-encryption.ts'
 import { checkIdentity } from '../preflight/identity.ts'
+import { defectsInWords } from '../preflight/key-in-use.ts'
 import { checkKey } from '../preflight/key.ts'
+import { checkKeysHeld } from '../preflight/keys-held.ts'
 import { fits } from './reach.ts'
 
 /** What was read of one cluster. */
@@ -146,15 +156,20 @@ function evaluate(seen: SeenCluster, { now, maxKeyAge }: StatusOptions): Cluster
   const key = observation?.kind === 'readable' ? observation.key : undefined
   const unfinished = record?.goal !== undefined && fits(cluster, record.goal) ? record.goal.operation : undefined
 
-  const dueAt = key === undefined || maxKeyAge === undefined ? undefined : key.created + maxKeyAge
+  const dueAt = key === undefined || maxKeyAge === undefined ? undefined : rotationDueAt(key, maxKeyAge)
   const reached = dueAt !== undefined && dueAt <= now
   const canRotate = pinned !== undefined && cluster.phase !== 'stopped' && cluster.phase !== 'deleting'
   const due = canRotate && (reached || unfinished === 'rotate')
   const overdue = due && dueAt !== undefined && dueAt + OVERDUE_AFTER < now
 
+  const held = checkKeysHeld(
+    { maxKeyAge, desired: undefined },
+    { cluster, keys: seen.keys, record: record ?? EMPTY_RECORD, now, rotationPolicy: undefined }
+  ).map((one): Finding => (BROKEN.has(one.code) ? { ...one, severity: 'refusal' } : one))
   const findings = [
     ...phaseFindings(cluster, reached ? dueAt : undefined),
-    ...(observation === undefined ? [] : keyFindings(observation, now, dueAt)),
+    ...(observation === undefined ? [] : keyFindings(observation, now, held)),
+    ...held,
     ...recordFindings(seen, pinned, unfinished, now),
     ...(overdue && key !== undefined ? [overdueFinding(key, dueAt, now)] : []),
     ...generationFindings(cluster, kms),
@@ -252,25 +267,18 @@ function phaseFindings({ phase, provisioningState }: Cluster, dueSince: number |
   }
 }
 
-function keyFindings(observation: KeyObservation, now: number, dueAt: number | undefined): readonly Finding[] {
-  if (observation.kind === 'unreadable') {
-    const severity = isGone(observation) ? 'refusal' : 'warning'
-    return checkKey(observation, now).map((one) => ({ ...one, severity }))
-  }
-  const { key } = observation
-  // Below, a key version in use that expires soon is told with what its rotation has to do with it.
-  const unfit = checkKey(observation, now).filter(({ code }) => code !== 'key-expires-soon')
-  if (unfit.length > 0 || key.expires === undefined) return unfit
-  if (dueAt !== undefined && dueAt > now && key.expires <= dueAt) {
-    const sentence = `${key.id.url} expires on ${day(key.expires)}, and its rotation is due on ${day(dueAt)} only.`
-    return [finding('warning', 'key-expires-soon', sentence)]
-  }
-  if (key.expires > now + EXPIRES_SOON) return []
-  return [finding('warning', 'key-expires-soon', `${key.id.url} expires on ${day(key.expires)}.`)]
-}
+/** Of these an API server that starts anew does not become ready. */
+const BROKEN: ReadonlySet<Code> = new Set<Code>(['current-key-unusable', 'current-key-lost', 'previous-key-unusable'])
 
-function isGone(observation: KeyObservation): boolean {
-  return observation.kind === 'unreadable' && (observation.reason === 'not-found' || observation.reason === 'deleted')
+/** What is wrong with the key version in use besides what is said of the two that AKS holds. */
+function keyFindings(observation: KeyObservation, now: number, held: readonly Finding[]): readonly Finding[] {
+  if (held.some(({ code }) => code === 'current-key-unusable' || code === 'current-key-lost')) return []
+  const unfit = checkKey(observation, now).filter(({ code }) => code !== 'key-expires-soon')
+  if (observation.kind === 'unreadable') return unfit.map((one) => ({ ...one, severity: 'warning' }))
+  const { id, expires } = observation.key
+  const isSaid = held.some(({ code }) => code === 'key-expires-before-rotation')
+  if (isSaid || expires === undefined || expires > now + EXPIRES_SOON) return unfit
+  return [...unfit, finding('warning', 'key-expires-soon', `${id.url} expires on ${day(expires)}.`)]
 }
 
 function recordFindings(
@@ -303,34 +311,19 @@ function recordFindings(
     return [finding('warning', 'record-out-of-date', message)]
   }
   if (previousKeyId === undefined) return isOff ? [] : [finding('note', 'previous-key-unknown')]
-  const previous = keys.get(previousKeyId.toLowerCase())
-  return previous === undefined ? [] : previousKeyFindings(previous, previousKeyId, now)
+  const previous = isOff ? keys.get(previousKeyId.toLowerCase()) : undefined
+  if (previous === undefined || defectsOf(previous, now).length === 0) return []
+  return [
+    finding(
+      'refusal',
+      'key-must-stay',
+      `AKS may still hold the key version of before, and it ${defectsInWords(previous, now)}`
+    )
+  ]
 }
 
 function inWords(provedKeyId: string): string {
   return provedKeyId === 'identity' ? 'no key' : provedKeyId
-}
-
-/** AKS still holds it, so that an API server that starts anew needs it. */
-function previousKeyFindings(previous: KeyObservation, keyId: string, now: number): readonly Finding[] {
-  const mustStay = (severity: Finding['severity'], state: string): readonly Finding[] => [
-    finding(
-      severity,
-      'key-must-stay',
-      `AKS holds ${keyId} as the previous key, and it ${state}.`,
-      'Enable it, extend its expiry or recover it, and keep it until after the next rotation.'
-    )
-  ]
-  if (previous.kind === 'unreadable') {
-    if (!isGone(previous)) return []
-    return mustStay('refusal', previous.reason === 'deleted' ? 'is deleted' : 'does not exist any more')
-  }
-  const { enabled, expires } = previous.key
-  if (!enabled) return mustStay('refusal', 'is disabled')
-  if (expires === undefined || expires > now + EXPIRES_SOON) return []
-  return expires <= now
-    ? mustStay('refusal', `expired on ${day(expires)}`)
-    : mustStay('warning', `expires on ${day(expires)}`)
 }
 
 function overdueFinding(key: KeyProperties, dueAt: number, now: number): Finding {

@@ -4,6 +4,8 @@ import { defectsOf, type KeyObservation, type KeyDefect } from '../model/key.ts'
 import { keyOf, type ObservedCluster } from '../model/observed.ts'
 import { minuteOf } from '../model/time.ts'
 
+type HeldKeys = Pick<ObservedCluster, 'cluster' | 'keys' | 'now'>
+
 /** A key version that AKS holds, and that can't be used any more. */
 export interface KeyTrouble {
   readonly keyId: string
@@ -15,7 +17,7 @@ export interface KeyTrouble {
 }
 
 /** What is wrong with the key version that a cluster encrypts under; undefined where nothing is, as far as can be seen. */
-export function troubleOf(observed: ObservedCluster): KeyTrouble | undefined {
+export function troubleOf(observed: HeldKeys): KeyTrouble | undefined {
   const { kms } = observed.cluster
   const broken = kms.enabled ? brokenKey(observed, kms.keyId) : undefined
   if (broken === undefined) return undefined
@@ -30,7 +32,7 @@ export function troubleOf(observed: ObservedCluster): KeyTrouble | undefined {
 }
 
 /** The same of the key version before it, which AKS holds too, and which only the record knows. */
-export function previousTroubleOf(observed: ObservedCluster): KeyTrouble | undefined {
+export function previousTroubleOf(observed: HeldKeys & Pick<ObservedCluster, 'record'>): KeyTrouble | undefined {
   const { kms } = observed.cluster
   const [previousKeyId] = kms.enabled ? keyIdsBefore(observed.record, kms.keyId) : []
   const broken = previousKeyId === undefined ? undefined : brokenKey(observed, previousKeyId)
@@ -63,16 +65,16 @@ interface BrokenKey extends Omit<KeyTrouble, 'finding'> {
   readonly remedy: string | undefined
 }
 
-function brokenKey(observed: ObservedCluster, keyId: string): BrokenKey | undefined {
+function brokenKey(observed: HeldKeys, keyId: string): BrokenKey | undefined {
   const key = keyOf(observed, keyId)
   const defects = key === undefined ? [] : defectsOf(key, observed.now)
   if (key === undefined || defects.length === 0) return undefined
   const isLost = defects.includes('not-found')
-  return { keyId, defects, isLost, words: inWords(key, observed.now), remedy: remedyOf(defects, key) }
+  return { keyId, defects, isLost, words: defectsInWords(key, observed.now), remedy: remedyOf(defects, key) }
 }
 
 /** `expired on 2026-10-01 12:00 UTC: https://….`, with all that is wrong. */
-function inWords(observation: KeyObservation, now: number): string {
+export function defectsInWords(observation: KeyObservation, now: number): string {
   if (observation.kind === 'unreadable')
     return `is ${observation.reason}: ${observation.id.url}. ${observation.message}`
   const { id, expires = now, notBefore = now, updated } = observation.key

@@ -8,7 +8,10 @@ import { maxKeyAgeOf, type Request } from '../request.ts'
 import { previousTroubleOf, troubleOf } from './key-in-use.ts'
 
 /** Warnings of what is wrong with the two key versions that AKS holds, or will be. */
-export function checkKeysHeld(request: Request, observed: ObservedCluster): readonly Finding[] {
+export function checkKeysHeld(
+  request: Pick<Request, 'maxKeyAge' | 'desired'>,
+  observed: Pick<ObservedCluster, 'cluster' | 'keys' | 'record' | 'now' | 'rotationPolicy'>
+): readonly Finding[] {
   const { kms } = observed.cluster
   if (!kms.enabled) return []
   const current = keyOf(observed, kms.keyId)
@@ -46,7 +49,7 @@ function checkExpiries(
 
 /** A version is current until the next rotation and held until the one after, which is twice the age. */
 function checkPolicy(
-  { rotationPolicy }: ObservedCluster,
+  { rotationPolicy }: Pick<ObservedCluster, 'rotationPolicy'>,
   keyId: string,
   maxKeyAge: number | undefined
 ): readonly Finding[] {

@@ -142,7 +142,10 @@ describe('one cluster', () => {
     const [retired] = bed.vault.versions('etcd')
     if (retired !== undefined) retired.enabled = false
     const [missed] = clustersOf(await look(bed, {}))
-    expect(missed).toMatchObject({ result: 'failing', findings: [{ severity: 'refusal', code: 'key-must-stay' }] })
+    expect(missed).toMatchObject({
+      result: 'failing',
+      findings: [{ severity: 'refusal', code: 'previous-key-unusable' }]
+    })
     expect(missed?.findings[0]?.message).toContain(first)
     if (retired !== undefined) retired.enabled = true
   })
@@ -335,7 +338,7 @@ describe('a subscription', () => {
       networkAccess: 'Private',
       key: { ageDays: 70, newerVersions: 0 }
     })
-    expect(codes(statusOf(fleet, 'expired'))).toEqual(['cluster-changing', 'key-expired', 'never-proved'])
+    expect(codes(statusOf(fleet, 'expired'))).toEqual(['cluster-changing', 'current-key-unusable', 'never-proved'])
     expect(codes(statusOf(fleet, 'old'))).toEqual(['never-proved', 'kms-v1'])
     for (const [name, keyId] of Object.entries({
       'own-key': `${bed.vault.url}/keys/etcd`,
@@ -369,7 +372,9 @@ describe('a subscription', () => {
   test('logs each with its findings', () => {
     const log = readable(fleet.log)
     expect(log).toMatch(/^::group::Look at 13 clusters$/m)
-    expect(log).toMatch(/^expired: failing\n {2}note cluster-changing: .*\n {2}refusal key-expired: https:/m)
+    expect(log).toMatch(
+      /^expired: failing\n {2}note cluster-changing: .*\n {2}refusal current-key-unusable: The key version in use expired/m
+    )
   })
 
   test('gives a matrix of flat objects', () => {

@@ -451,7 +451,7 @@ describe('of the status of clusters', () => {
     expect(rowOf(summary, 'prod-neu-1')).toMatch(
       /^\| 🔴 .*`rg-prod-weu` \| v2 Public \| `kv-platform \/ etcd \/ 0{6}…`<br>104 days old \| 2026-11-08<br>\*\*14 days overdue\*\* \| 2026-08-10 \| {2}\|$/
     )
-    expect(rowOf(summary, 'shop')).toMatch(/^\| ❌ .*\*\*expired 2026-11-21\*\* .*\[`key-expired`\]\(https:/)
+    expect(rowOf(summary, 'shop')).toMatch(/^\| ❌ .*\*\*expired 2026-11-21\*\* .*\[`current-key-unusable`\]\(https:/)
     expect(rowOf(summary, 'payments')).toMatch(/^\| ❔ .*age not known \| not known \| 2026-10-13 \|/)
     expect(rowOf(summary, 'prod-nor-1')).toMatch(/2027-01-11 \| not known \| \[`api-server-unreachable`\]/)
     expect(rowOf(summary, 'dev-1')).toMatch(/2026-10-13<br>due, but stopped \| not known/)

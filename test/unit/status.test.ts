@@ -140,9 +140,9 @@ describe('the key version in use', () => {
     seenCluster('prod', days, { keys: readable(keyOfAge(K1, 200), keyOfAge(K2, days, changes)) })
 
   test.each([
-    [{ enabled: false }, 'key-disabled'],
-    [{ expires: LOOKED_AT - 1 }, 'key-expired'],
-    [{ notBefore: LOOKED_AT + DAY }, 'key-not-yet-valid'],
+    [{ enabled: false }, 'current-key-unusable'],
+    [{ expires: LOOKED_AT - 1 }, 'current-key-unusable'],
+    [{ notBefore: LOOKED_AT + DAY }, 'current-key-unusable'],
     [{ keyType: 'EC' }, 'key-not-rsa'],
     [{ keyOperations: ['encrypt'] }, 'key-lacks-operations']
   ])('with %j is failing', (changes, code) => {
@@ -152,13 +152,18 @@ describe('the key version in use', () => {
   })
 
   test.each([
-    [10, 29, 'its rotation is due on 2027-02-10 only'],
-    [10, 79, 'its rotation is due on 2027-02-10 only'],
-    [100, 29, 'expires on 2026-12-21.']
-  ])('%d days old that expires in %d days', (age, left, words) => {
-    const status = statusOfOne(withKey(age, { expires: LOOKED_AT + left * DAY }))
-    expect(status.findings[0]).toMatchObject({ severity: 'warning', code: 'key-expires-soon' })
-    expect(status.findings[0]?.message).toContain(words)
+    [10, 29, 'key-expires-before-rotation', 'before the next rotation is due on 2027-02-10'],
+    [10, 79, 'key-expires-before-rotation', 'before the next rotation is due on 2027-02-10'],
+    [100, 29, 'key-expires-soon', 'expires on 2026-12-21.']
+  ])('%d days old that expires in %d days: %s', (age, left, code, words) => {
+    const { findings } = statusOfOne(withKey(age, { expires: LOOKED_AT + left * DAY }))
+    expect(findings[0]).toMatchObject({ severity: 'warning', code, message: expect.stringContaining(words) })
+    expect(findings.filter((one) => one.code.startsWith('key-expires'))).toHaveLength(1)
+  })
+
+  test('that was repaired is due at once', () => {
+    const repaired = withKey(10, { repaired: LOOKED_AT - 2 * DAY })
+    expect(statusOfOne(repaired)).toMatchObject({ due: true, overdue: true, dueAt: '2026-11-20T03:17:04.120Z' })
   })
 
   test('that expires after its rotation is due, or in more than 30 days where nothing is due, is in order', () => {
@@ -173,7 +178,7 @@ describe('the key version in use', () => {
   test.each(['not-found', 'deleted'] as const)('that is %s is failing', (reason) => {
     const status = statusOfOne(seenCluster('prod', 12, { keys: unreadable(K2, reason) }))
     expect(status).toMatchObject({ result: 'failing', key: undefined, due: false })
-    expect(said(status)).toEqual([`refusal key-${reason}`])
+    expect(said(status)).toEqual([`refusal current-key-${reason === 'deleted' ? 'unusable' : 'lost'}`])
   })
 
   test.each([
@@ -229,19 +234,19 @@ describe('the record', () => {
   })
 
   test.each([
-    [{ enabled: false }, 'refusal', 'is disabled'],
-    [{ expires: LOOKED_AT - DAY }, 'refusal', 'expired on 2026-11-21'],
-    [{ expires: LOOKED_AT + 10 * DAY }, 'warning', 'expires on 2026-12-02']
-  ] as const)('whose previous key version has %j', (changes, severity, words) => {
+    [{ enabled: false }, 'refusal', 'previous-key-unusable', 'is disabled'],
+    [{ expires: LOOKED_AT - DAY }, 'refusal', 'previous-key-unusable', 'expired on 2026-11-21'],
+    [{ expires: LOOKED_AT + 10 * DAY }, 'warning', 'key-expires-before-rotation', 'expires on 2026-12-02']
+  ] as const)('whose previous key version has %j', (changes, severity, code, words) => {
     const keys = readable(keyOfAge(K1, 100, changes), keyOfAge(K2, 12))
     const [first] = statusOfOne(seenCluster('prod', 12, { keys })).findings
-    expect(first).toMatchObject({ severity, code: 'key-must-stay' })
-    expect(first?.message).toMatch(new RegExp(`${K1.url}.* ${words}`))
+    expect(first).toMatchObject({ severity, code, message: expect.stringContaining(words) })
+    expect(first?.message).toContain(K1.url)
   })
 
   test.each([
-    ['deleted', ['refusal key-must-stay']],
-    ['not-found', ['refusal key-must-stay']],
+    ['deleted', ['refusal previous-key-unusable']],
+    ['not-found', ['refusal previous-key-unusable']],
     ['forbidden', []]
   ] as const)('whose previous key version is %s', (reason, expected) => {
     const keys = new Map([...unreadable(K1, reason), ...readable(keyOfAge(K2, 12))])
