@@ -183,7 +183,8 @@ export const CATALOG = {
     fix: 'Give the control-plane identity `Key Vault Contributor` on the vault.'
   },
   'data-plane-unreachable': {
-    title: 'A new key version can’t be made from here: the Private vault’s data plane does not answer this runner.',
+    title:
+      'A key version can’t be made or repaired from here: the Private vault’s data plane does not answer this runner.',
     fix: 'Let a rotation policy on the key make new versions, or make one yourself and run this again; name a version by `key-id`; or use a runner inside the vault’s network.'
   },
   'purge-protection-missing': {

@@ -33,8 +33,8 @@ export async function run(request: Request, platform: Platform): Promise<RunRepo
   let lock: Lock | undefined
   /** Whether a step was carried out other than waiting. */
   let begun = false
-  /** What is to be observed by what this run itself has done. */
-  let expected: Observed | undefined
+  /** What may be observed by what this run itself has done, in one of these ways. */
+  let expected: readonly Observed[] = []
   try {
     for (let steps = 0, surprises = 0; steps < MOST_STEPS;) {
       platform.signal.throwIfAborted()
@@ -51,7 +51,8 @@ export async function run(request: Request, platform: Platform): Promise<RunRepo
         const objection = await approvals.check(journal, observed)
         if (objection !== undefined) return journal.refused([objection])
       }
-      if (begun && request.approval !== undefined && expected !== undefined && !hasSameKms(expected, observed)) {
+      const isOwn = expected.length === 0 || expected.some((one) => hasSameKms(one, observed))
+      if (begun && request.approval !== undefined && !isOwn) {
         return journal.refused([
           refusal(
             'plan-changed',
@@ -82,15 +83,17 @@ export async function run(request: Request, platform: Platform): Promise<RunRepo
         signal: lock === undefined ? platform.signal : AbortSignal.any([platform.signal, lock.lost])
       }
       begun ||= !waiting
+      const predicted = bind(decision.step).predict(observed)
       try {
         await perform(decision.step, context, journal)
-        expected = bind(decision.step).predict(observed)
+        expected = [predicted]
         steps++
         surprises = 0
       } catch (error) {
         if (!(error instanceof ClusterChangedError) || ++surprises > MOST_SURPRISES) throw error
         log.info(`${error.message} Looking again.`)
-        expected = observed
+        // It may be this run's own update, whose answer was lost.
+        expected = [observed, predicted]
       }
     }
     throw new Error(`${request.operation} did not end after ${String(MOST_STEPS)} steps.`)

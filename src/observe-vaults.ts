@@ -2,11 +2,11 @@ import type { Memory } from './memory.ts'
 import type { AttachedVault } from './model/attached-vault.ts'
 import type { ClusterIdentity } from './model/cluster.ts'
 import type { KeyReader } from './azure/key-vault.ts'
-import type { Key } from './model/key-id.ts'
+import { keyVersionFrom, type Key } from './model/key-id.ts'
 import { accessKey, type Observed } from './model/observed.ts'
 import { mayGiveKey, type OperationName } from './model/operation.ts'
 import { permits } from './model/permissions.ts'
-import type { Decision } from './model/step.ts'
+import type { Decision, Step } from './model/step.ts'
 import type { DataPlane, Permission, Vault, VaultAccess, VaultObservation } from './model/vault.ts'
 import { vaultAccess } from './model/vault-access.ts'
 import type { Platform } from './platform.ts'
@@ -73,20 +73,30 @@ export function keyReaders(
   }
 }
 
-/** Asked for only where a version is about to be made of a key that is read elsewhere than from its vault. */
+/** Asked for only where a version is about to be made or repaired of a key that is read elsewhere than from its vault. */
 export async function observeDataPlane(
   decision: Decision,
   readerOf: (key: Pick<Key, 'vaultUrl'>) => KeyReader,
   { keyVault, signal }: Platform,
   { seen }: Memory
 ): Promise<DataPlane | undefined> {
-  if (decision.kind !== 'step' || decision.step.kind !== 'create-key-version') return undefined
-  const { vaultUrl, keyName } = decision.step
-  if (readerOf({ vaultUrl }) === keyVault) return undefined
-  const answer = await (seen.dataPlane ??= keyVault.listVersions(vaultUrl, keyName, signal))
+  const key = decision.kind === 'step' ? keyToChange(decision.step) : undefined
+  if (key === undefined || readerOf(key) === keyVault) return undefined
+  const answer = await (seen.dataPlane ??= keyVault.listVersions(key.vaultUrl, key.name, signal))
   return answer.kind === 'unreadable' && answer.reason === 'unreachable'
     ? { kind: 'unreachable', message: answer.message }
     : { kind: 'reachable' }
+}
+
+function keyToChange(step: Step): Key | undefined {
+  switch (step.kind) {
+    case 'create-key-version':
+      return { vaultUrl: step.vaultUrl, name: step.keyName }
+    case 'repair-key':
+      return keyVersionFrom(step.keyId)
+    default:
+      return undefined
+  }
 }
 
 function remembered<T>(known: Map<string, Promise<T>>, name: string, ask: () => Promise<T>): Promise<T> {

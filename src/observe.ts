@@ -137,7 +137,9 @@ async function observeInside(
   platform: Platform,
   asked: ObservedCluster | undefined,
   memory: Memory
-): Promise<Partial<Pick<Observed, 'apiServer' | 'unreachable' | 'record' | 'findings' | 'missingRights' | 'secretCount'>>> {
+): Promise<
+  Partial<Pick<Observed, 'apiServer' | 'unreachable' | 'record' | 'findings' | 'missingRights' | 'secretCount'>>
+> {
   const kubernetes = await platform.kubernetes()
   try {
     const { record, forbidden } = await kubernetes.record.read()

@@ -44,7 +44,8 @@ export function makePlan(
     steps.push({ step: decision.step, title: step.describe(state) })
     state = step.predict(state)
   }
-  throw new Error(`The plan of ${request.operation} does not end.`)
+  const last = steps.slice(-4).map(({ title }) => title)
+  throw new Error(`The plan of ${request.operation} does not end; its last steps are: ${last.join('; ')}.`)
 }
 
 function basisOf(

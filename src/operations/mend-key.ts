@@ -2,6 +2,7 @@ import type { ObservedCluster } from '../model/observed.ts'
 import { keyOf } from '../model/observed.ts'
 import type { Decision } from '../model/step.ts'
 import { DAY_MS } from '../model/time.ts'
+import { checkDataPlane } from '../preflight/data-plane.ts'
 import { previousTroubleOf, troubleOf, type KeyTrouble } from '../preflight/key-in-use.ts'
 import type { Request } from '../request.ts'
 import { refused, step } from './reach.ts'
@@ -17,14 +18,18 @@ const MARGIN = 30 * DAY_MS
  */
 export function mendKeyInUse(request: Request, observed: ObservedCluster): Decision | undefined {
   const trouble = troubleOf(observed)
-  if (trouble !== undefined) return mend(request, trouble)
+  if (trouble !== undefined) return mend(request, observed, trouble)
   if (observed.apiServersReady !== false) return undefined
   const previous = previousTroubleOf(observed)
-  return previous === undefined || previous.isLost ? step({ kind: 'wait-for-api-servers' }) : mend(request, previous)
+  return previous === undefined || previous.isLost
+    ? step({ kind: 'wait-for-api-servers' })
+    : mend(request, observed, previous)
 }
 
-function mend({ repair, maxKeyAge = 0 }: Request, trouble: KeyTrouble): Decision {
+function mend({ repair, maxKeyAge = 0 }: Request, observed: ObservedCluster, trouble: KeyTrouble): Decision {
   if (!repair || trouble.isLost) return refused(trouble.finding('refusal'))
+  const findings = checkDataPlane(observed, 'repair')
+  if (findings.length > 0) return refused(...findings)
   const { keyId, defects } = trouble
   return step({ kind: 'repair-key', keyId, defects, validFor: Math.max(VALID_FOR, maxKeyAge + MARGIN) })
 }

@@ -148,7 +148,7 @@ function createVersion(observed: ObservedCluster, profile: KmsOn): Decision {
   if (key === undefined) return refused(refusal('key-not-found', `${profile.keyId} names no version.`))
   const { kms } = observed.cluster
   const isInUse = kms.enabled && sameKeyVersion(profile.keyId, kms.keyId)
-  const findings = [...checkProfile(observed, profile), ...checkDataPlane(observed)].filter(
+  const findings = [...checkProfile(observed, profile), ...checkDataPlane(observed, 'make')].filter(
     ({ code }) => !(isInUse && code === 'key-expires-soon')
   )
   if (findings.length > 0) return refused(...findings)

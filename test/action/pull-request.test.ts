@@ -215,6 +215,19 @@ describe('somebody changes the key while the approved plan', () => {
   })
 })
 
+test('an update whose answer is lost is the run’s own: the approved plan is carried on', async () => {
+  const key = await bed.addKeyVersion()
+  const number = bed.githubApi.addPullRequest()
+  expectGreen(await plan({ key }, number))
+  const sha = merge(number)
+  const writes = bed.azure.writes.length
+  bed.azure.disturb({ method: 'PUT', url: /managedClusters\/[^/]+$/, loseAnswer: true })
+  expectGreen(await apply({ key }, sha))
+  // Once in vain, because of its If-Match.
+  expect(bed.azure.writes.length - writes).toBeGreaterThan(0)
+  await expectStored(bed, seeds, key)
+})
+
 test('a plan that makes a key version has the same hash when it is carried out, and is finished under it after a kill', async () => {
   const [oldest = ''] = bed.keyIds()
   expectGreen(await bed.run('rotate', { 'key-id': oldest }))

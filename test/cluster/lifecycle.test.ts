@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { startRealBed, type Bed, type Inputs } from '../../testbed/bed.ts'
+import { startRealBed, type Bed, type Inputs, type VaultKind } from '../../testbed/bed.ts'
 import { tallyStored } from '../../testbed/etcd/tally.ts'
 import { compareContents, demoSecrets } from '../../testbed/seed.ts'
 import { expectGreen, expectStored, recordOf } from '../action/expectations.ts'
@@ -7,13 +7,19 @@ import { expectGreen, expectStored, recordOf } from '../action/expectations.ts'
 const seeds = demoSecrets({ secrets: 100, namespaces: 4 })
 const LEASE = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kms-etcd-encryption'
 
-describe.each(['Public', 'Private'] as const)('a cluster born with a %s vault', (mode) => {
+describe.each<[string, VaultKind]>([
+  ['Public', {}],
+  ['Public, with access policies', { rbac: false }],
+  ['Private', { private: true }]
+])('a cluster born with a vault that is %s', (_name, kind) => {
+  const mode = kind.private === true ? 'Private' : 'Public'
+
   test('never has a Secret without a key', async () => {
     const bed = await startRealBed({
       timeScale: 0.001,
       unborn: true,
       secrets: seeds,
-      vault: { private: mode === 'Private' }
+      vault: kind
     })
     try {
       const [keyId = ''] = bed.keyIds()
@@ -48,11 +54,14 @@ describe.each(['Public', 'Private'] as const)('a cluster born with a %s vault', 
   })
 })
 
-describe('two real API servers', () => {
+describe.each<[string, VaultKind]>([
+  ['Azure RBAC', { rbac: true }],
+  ['access policies', { rbac: false }]
+])('a vault with %s, two real API servers', (_name, kind) => {
   let bed: Bed
 
   beforeAll(async () => {
-    bed = await startRealBed({ kms: true, timeScale: 0.001, apiServers: 2, secrets: seeds })
+    bed = await startRealBed({ kms: true, timeScale: 0.001, apiServers: 2, vault: kind, secrets: seeds })
     bed.azure.permissions.grant(bed.azure.application.objectId, 'Key Vault Contributor', bed.vault.id)
   })
   afterAll(async () => {
@@ -92,7 +101,10 @@ describe('two real API servers', () => {
 
   test('rotate to another vault with the other mode, and back, without ever switching KMS off', async () => {
     const [first = ''] = bed.keyIds()
-    const other = bed.azure.addVault({ properties: { enablePurgeProtection: true, publicNetworkAccess: 'Disabled' } })
+    const other = bed.azure.addVault({
+      ...kind,
+      properties: { enablePurgeProtection: true, publicNetworkAccess: 'Disabled' }
+    })
     bed.azure.permitOperator(bed.cluster, other)
     bed.azure.permitKms(bed.cluster, other)
     const { id: keyId } = await other.addKey('etcd')

@@ -16,9 +16,10 @@ import { inMemoryVault } from './vault.ts'
 export function describeConformance(name: string, start: Start): void {
   describe(name, () => {
     let started: Subject | undefined
+    const vault = inMemoryVault()
     beforeAll(async () => {
       started = await start({
-        keyOperations: inMemoryVault(),
+        keyOperations: vault,
         authenticateToken,
         kmsV1: true,
         encryption: [{ kind: 'identity' }]
@@ -37,6 +38,6 @@ export function describeConformance(name: string, start: Start): void {
     describe('paging', () => pagingConforms(subject))
     describe('other resources', () => otherResourcesConform(subject))
     describe('API servers', () => apiServersConform(subject))
-    describe('encryption', () => encryptionConforms(subject))
+    describe('encryption', () => encryptionConforms(subject, vault))
   })
 }

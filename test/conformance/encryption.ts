@@ -7,6 +7,7 @@ import { eventually } from './eventually.ts'
 import { accept, mergePatch } from './media-types.ts'
 import { samples, type Sample } from './metrics.ts'
 import { call, failure, plant, revisionOf, type Answer, type Subject } from './subject.ts'
+import type { InMemoryVault } from './vault.ts'
 
 const namespace = 'encryption-conforms'
 const collection = `/api/v1/namespaces/${namespace}/secrets`
@@ -28,7 +29,7 @@ const fileKey = (keyName: string): EncryptionProvider => ({
 })
 
 /** The life of KMS encryption: what makes an empty patch write, which bytes it writes, and what metrics tell of it. */
-export function encryptionConforms(subject: () => Subject): void {
+export function encryptionConforms(subject: () => Subject, vault: InMemoryVault): void {
   beforeAll(async () => {
     for (const name of names) await plant(subject(), namespace, name)
   })
@@ -234,6 +235,26 @@ export function encryptionConforms(subject: () => Subject): void {
     expect((await stored()).map(({ revision }) => revision)).toEqual(before)
     await everySecretIsStoredUnder('k8s:enc:kms:v2:slot1', sha256(keyId(2)))
   }, 150_000)
+
+  test('under a key that the vault refuses all goes on for a while; API servers that start anew are down, until it may be used again', async () => {
+    const path = `${collection}/one`
+    const ready = async (): Promise<number> => (await call(subject(), 'GET', '/readyz')).status
+    vault.setUsable(keyId(2), false)
+    expect((await call(subject(), 'GET', path)).status).toBe(200)
+    expect(await patch('one')).toMatchObject({ status: 200 })
+
+    await subject().controlPlane.restart()
+    expect(await ready()).toBe(500)
+    const body = internalError('got unexpected nil transformer')
+    expect(await call(subject(), 'GET', path)).toEqual({ status: 500, body })
+    expect(await patch('one')).toEqual({ status: 500, body })
+    expect(await listStatus()).toBe(500)
+
+    vault.setUsable(keyId(2), true)
+    await eventually(async () => (await ready()) === 200 && (await listStatus()) === 200)
+    expect(await patch('one')).toMatchObject({ status: 200 })
+    await everySecretIsStoredUnder('k8s:enc:kms:v2:slot1', sha256(keyId(2)))
+  }, 90_000)
 
   test('disabled, what was stored under KMS is stale', async () => {
     await roll(identity, slot(1, 2), slot(0, 1))
