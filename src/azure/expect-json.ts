@@ -1,6 +1,5 @@
 import { ActionError, type Code } from '../errors.ts'
-import type { JsonObject } from '../model/json.ts'
-import { isJsonObject } from '../model/json.ts'
+import { isJsonObject, type JsonObject } from '../model/json.ts'
 import { parseServiceError, refusalToError } from './errors.ts'
 import type { ArmAnswer } from './resource-manager.ts'
 

@@ -1,6 +1,6 @@
 import { ActionError, ClusterChangedError, type Code } from '../errors.ts'
 import { clusterId, type ClusterName } from '../model/cluster.ts'
-import { asObject, asObjects, asText, canonicalJson, isJsonObject, type JsonObject } from '../model/json.ts'
+import { asObject, asObjects, asText, canonicalJson, type JsonObject } from '../model/json.ts'
 import { clusterFromBody, showsDataEncryption, type Upgrades } from './cluster-body.ts'
 import { operationToError, parseServiceError, type ClusterChange, type ServiceError } from './errors.ts'
 import { FIRST_INTERVAL, nextInterval, waitForOperation } from './long-running-operation.ts'
@@ -191,8 +191,7 @@ export function createManagedClusters(
       const attempt = `get a kubeconfig of ${name}`
       const path = kind === 'user' ? 'listClusterUserCredential?format=exec' : 'listClusterAdminCredential'
       const body = await ask(attempt, { method: 'POST', url: `${url}/${path}`, signal })
-      const kubeconfigs = Array.isArray(body['kubeconfigs']) ? body['kubeconfigs'].filter(isJsonObject) : []
-      const value = kubeconfigs[0]?.['value']
+      const value = asObjects(body['kubeconfigs'])[0]?.['value']
       if (typeof value !== 'string') {
         throw new ActionError('azure-request-failed', `Could not ${attempt}: Azure’s answer has none.`)
       }
@@ -229,7 +228,7 @@ function stateOf(cluster: ManagedCluster | undefined): string {
 
 /** Why the cluster's last operation failed, where newer clusters say so. */
 function provisioningError(body: JsonObject): ServiceError {
-  const properties = isJsonObject(body['properties']) ? body['properties'] : {}
-  const status = isJsonObject(properties['status']) ? properties['status'] : {}
+  const properties = asObject(body['properties'])
+  const status = asObject(properties['status'])
   return parseServiceError(200, status['provisioningError'])
 }

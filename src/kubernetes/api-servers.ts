@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 
-import { isJsonObject, type JsonObject } from '../model/json.ts'
+import { asObject, asObjects, asText } from '../model/json.ts'
 import type { SecretVersion } from '../model/secrets.ts'
-import { Api, jsonOf, textOf } from './api.ts'
+import { Api, jsonOf } from './api.ts'
 import type { Clock } from './clock.ts'
 import type { KubernetesEndpoint } from './connection.ts'
 import { encryptionLines, readEncryptionMetrics, type EncryptionMetrics } from './metrics.ts'
@@ -220,16 +220,11 @@ function readLeases(answer: Failure): ReadonlySet<string> | undefined {
   const items = jsonOf(answer)?.['items']
   if (!Array.isArray(items)) return undefined
   const now = timeOf(answer)
-  const fresh = items.filter(isJsonObject).filter((lease) => {
-    const renewed = Date.parse(textOf(objectIn(lease, 'spec')['renewTime']))
+  const fresh = asObjects(items).filter((lease) => {
+    const renewed = Date.parse(asText(asObject(lease['spec'])['renewTime']))
     return now - renewed < LEASE_RENEWED_WITHIN
   })
-  return new Set(fresh.map((lease) => idHashOf(textOf(objectIn(lease, 'metadata')['name']))))
-}
-
-function objectIn(object: JsonObject, name: string): JsonObject {
-  const value = object[name]
-  return isJsonObject(value) ? value : {}
+  return new Set(fresh.map((lease) => idHashOf(asText(asObject(lease['metadata'])['name']))))
 }
 
 /** Other ids say nothing of Leases. */

@@ -1,5 +1,5 @@
 import { ActionError, type Code } from '../errors.ts'
-import { isJsonObject, type JsonObject } from '../model/json.ts'
+import { asObject, asText, isJsonObject, type JsonObject } from '../model/json.ts'
 import { SYSTEM_CLOCK, type Clock } from './clock.ts'
 import type { KubernetesEndpoint } from './connection.ts'
 import type { Pace } from './pace.ts'
@@ -153,10 +153,10 @@ export function statusOf(answer: HttpAnswer): Status {
   const metadata = body['metadata']
   const details = body['details']
   return {
-    reason: textOf(body['reason']),
-    message: textOf(body['message']),
-    details: isJsonObject(details) ? details : {},
-    continueToken: isJsonObject(metadata) ? textOf(metadata['continue']) : ''
+    reason: asText(body['reason']),
+    message: asText(body['message']),
+    details: asObject(details),
+    continueToken: asText(asObject(metadata)['continue'])
   }
 }
 
@@ -168,10 +168,6 @@ export function jsonOf(answer: HttpAnswer): JsonObject | undefined {
   } catch {
     return undefined
   }
-}
-
-export function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : ''
 }
 
 /** One line such as `403 Forbidden: pods is forbidden: …`. */

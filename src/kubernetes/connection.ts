@@ -13,7 +13,7 @@ import {
 import { load, YAMLException } from 'js-yaml'
 
 import { ActionError } from '../errors.ts'
-import { isJsonObject, type JsonObject } from '../model/json.ts'
+import { asObject, asObjects, isJsonObject, type JsonObject } from '../model/json.ts'
 import { execCredential } from './exec-credential.ts'
 
 /** What a transport needs to reach one API server address. */
@@ -179,9 +179,7 @@ function currentContext(document: JsonObject) {
 
 /** client-node reads `token-file`, which kubectl does not write, and not `tokenFile`, which it does. */
 function rawUserOf(document: JsonObject, name: string): JsonObject {
-  const users: unknown[] = Array.isArray(document['users']) ? document['users'] : []
-  const user = users.filter(isJsonObject).find((entry) => entry['name'] === name)?.['user']
-  return isJsonObject(user) ? user : {}
+  return asObject(asObjects(document['users']).find((entry) => entry['name'] === name)?.['user'])
 }
 
 function serverOf(cluster: Cluster): URL {

@@ -1,7 +1,7 @@
 import { ActionError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { isJsonObject, type JsonObject } from '../model/json.ts'
-import { Api, jsonOf, refusalOf, textOf } from './api.ts'
+import { asObject, asText, type JsonObject } from '../model/json.ts'
+import { Api, jsonOf, refusalOf } from './api.ts'
 import { SYSTEM_CLOCK } from './clock.ts'
 import type { KubernetesEndpoint } from './connection.ts'
 import { JSON_BODY, LABELS, namespaceMissing, OBJECT_NAME } from './own-objects.ts'
@@ -44,7 +44,7 @@ export async function acquireLock(options: LockOptions): Promise<Lock> {
     for (;;) {
       const lease = await leases.read()
       const spec = specOf(lease)
-      const other = textOf(spec['holderIdentity'])
+      const other = asText(spec['holderIdentity'])
       if (other !== '') {
         const version = versionOf(lease)
         const seconds = typeof spec['leaseDurationSeconds'] === 'number' ? spec['leaseDurationSeconds'] : leaseSeconds
@@ -52,7 +52,7 @@ export async function acquireLock(options: LockOptions): Promise<Lock> {
           log.info(`The lock is held by ${other}. Waiting up to ${seconds} s to see whether that run is alive.`)
           observed = { version, since: Date.now() }
         }
-        if (observed.version !== version) throw held(namespace, other, textOf(spec['acquireTime']))
+        if (observed.version !== version) throw held(namespace, other, asText(spec['acquireTime']))
         const left = observed.since + seconds * 1000 - Date.now()
         if (left > 0) {
           await SYSTEM_CLOCK.sleep(Math.min(left, (seconds * 1000) / 12), signal)
@@ -83,7 +83,7 @@ function keep(taken: JsonObject, duration: number, options: LockOptions): Lock {
       }
       const present = await leases.read()
       if (present === undefined || !isSameClaim(present, taken))
-        throw new TakenOver(textOf(specOf(present)['holderIdentity']))
+        throw new TakenOver(asText(specOf(present)['holderIdentity']))
       lease = present
     }
   }
@@ -223,11 +223,11 @@ function isSameClaim(a: JsonObject, b: JsonObject): boolean {
 }
 
 function specOf(lease: JsonObject | undefined): JsonObject {
-  return isJsonObject(lease?.['spec']) ? lease['spec'] : {}
+  return asObject(lease?.['spec'])
 }
 
 function versionOf(lease: JsonObject | undefined): string {
-  return isJsonObject(lease?.['metadata']) ? textOf(lease['metadata']['resourceVersion']) : ''
+  return asText(asObject(lease?.['metadata'])['resourceVersion'])
 }
 
 /** Kubernetes' MicroTime. */

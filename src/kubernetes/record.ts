@@ -1,9 +1,9 @@
 import { ActionError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { EMPTY_RECORD, type ClusterRecord, type Goal } from '../model/goal.ts'
-import { isJsonObject, type Json, type JsonObject } from '../model/json.ts'
+import { asObject, asText, isJsonObject, type Json, type JsonObject } from '../model/json.ts'
 import type { KmsProfile } from '../model/kms-profile.ts'
-import { jsonOf, refusalOf, textOf, type Api } from './api.ts'
+import { jsonOf, refusalOf, type Api } from './api.ts'
 import { JSON_BODY, LABELS, namespaceMissing, OBJECT_NAME } from './own-objects.ts'
 
 export interface ReadRecord {
@@ -42,7 +42,7 @@ export class RecordStore {
     for (let attempt = 0; attempt < 5; attempt++) {
       const { configMap, forbidden } = await this.#get(doing)
       if (forbidden) return { forbidden }
-      const metadata = isJsonObject(configMap?.['metadata']) ? configMap['metadata'] : {}
+      const metadata = asObject(configMap?.['metadata'])
       const body = JSON.stringify({
         apiVersion: 'v1',
         kind: 'ConfigMap',
@@ -89,8 +89,8 @@ export class RecordStore {
 }
 
 function describe(metadata: JsonObject, namespace: string): JsonObject {
-  const labels = isJsonObject(metadata['labels']) ? metadata['labels'] : {}
-  const annotations = isJsonObject(metadata['annotations']) ? metadata['annotations'] : {}
+  const labels = asObject(metadata['labels'])
+  const annotations = asObject(metadata['annotations'])
   return {
     ...metadata,
     name: OBJECT_NAME,
@@ -164,5 +164,5 @@ function parseKmsProfile(value: unknown): KmsProfile | undefined {
 }
 
 function isOptionalText(value: unknown): value is string | undefined {
-  return value === undefined || textOf(value) !== ''
+  return value === undefined || asText(value) !== ''
 }

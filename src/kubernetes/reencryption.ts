@@ -1,8 +1,8 @@
 import { ActionError } from '../errors.ts'
-import { isJsonObject, type JsonObject } from '../model/json.ts'
+import { asObjects, asText, type JsonObject } from '../model/json.ts'
 import type { SecretOutcome, SecretVersion } from '../model/secrets.ts'
 import type { AdaptiveLimit } from './adaptive-limit.ts'
-import { reasonOf, refusalOf, shorten, statusOf, textOf, type Api, type AttemptObserver } from './api.ts'
+import { reasonOf, refusalOf, shorten, statusOf, type Api, type AttemptObserver } from './api.ts'
 import { listSecrets, type SecretPage } from './listing.ts'
 import { isLasting, isRetryable, type Failure } from './retry.ts'
 import { isNewer, readResourceVersion, TABLE_ONLY, WITHOUT_OBJECTS } from './table.ts'
@@ -207,6 +207,7 @@ function classify(result: HttpAnswer | TransportError): {
 }
 
 function causesOf(details: JsonObject): string {
-  const causes = Array.isArray(details['causes']) ? details['causes'].filter(isJsonObject) : []
-  return causes.map((cause) => `${textOf(cause['field'])} ${textOf(cause['reason'])}`).join(', ')
+  return asObjects(details['causes'])
+    .map((cause) => `${asText(cause['field'])} ${asText(cause['reason'])}`)
+    .join(', ')
 }

@@ -1,5 +1,5 @@
-import { isJsonObject } from '../model/json.ts'
-import { jsonOf, textOf } from './api.ts'
+import { asText, isJsonObject } from '../model/json.ts'
+import { jsonOf } from './api.ts'
 import type { HttpAnswer } from './transport.ts'
 
 /**
@@ -29,15 +29,15 @@ export function readNames(answer: HttpAnswer): NamePage | undefined {
   if (table?.['kind'] !== 'Table' || !isJsonObject(metadata) || !Array.isArray(rows) || !Array.isArray(columns)) return
   const column = columns.findIndex((definition) => isJsonObject(definition) && definition['name'] === 'Name')
   const names = rows.map((row) =>
-    isJsonObject(row) && Array.isArray(row['cells']) ? textOf(row['cells'][column]) : ''
+    isJsonObject(row) && Array.isArray(row['cells']) ? asText(row['cells'][column]) : ''
   )
-  const resourceVersion = textOf(metadata['resourceVersion'])
+  const resourceVersion = asText(metadata['resourceVersion'])
   if (names.includes('') || !isResourceVersion(resourceVersion)) return
   const { continue: continueToken, remainingItemCount: remaining } = metadata
   return {
     names,
     resourceVersion,
-    continueToken: textOf(continueToken),
+    continueToken: asText(continueToken),
     remaining: typeof remaining === 'number' ? remaining : 0
   }
 }
@@ -54,7 +54,7 @@ export function readResourceVersion(answer: HttpAnswer): string | undefined {
   const table = jsonOf(answer)
   const metadata = table?.['metadata']
   if (table?.['kind'] !== 'Table' || !isJsonObject(metadata)) return
-  const resourceVersion = textOf(metadata['resourceVersion'])
+  const resourceVersion = asText(metadata['resourceVersion'])
   return isResourceVersion(resourceVersion) ? resourceVersion : undefined
 }
 

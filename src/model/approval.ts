@@ -1,5 +1,4 @@
-import type { ApprovedPlan } from './approved-plan.ts'
-import { isLasting } from './approved-plan.ts'
+import { isLasting, type ApprovedPlan } from './approved-plan.ts'
 import { refusal, type Finding } from './finding.ts'
 import { sameKeyVersion } from './key-id.ts'
 import { keyIdOf } from './kms-profile.ts'

@@ -220,11 +220,8 @@ test('an update whose answer is lost is the run’s own: the approved plan is ca
   const number = bed.githubApi.addPullRequest()
   expectGreen(await plan({ key }, number))
   const sha = merge(number)
-  const writes = bed.azure.writes.length
   bed.azure.disturb({ method: 'PUT', url: /managedClusters\/[^/]+$/, loseAnswer: true })
   expectGreen(await apply({ key }, sha))
-  // Once in vain, because of its If-Match.
-  expect(bed.azure.writes.length - writes).toBeGreaterThan(0)
   await expectStored(bed, seeds, key)
 })
 
