@@ -44,7 +44,8 @@ async function readAndRun(): Promise<RunReport> {
   try {
     request = await readRequest()
   } catch (error) {
-    return rejectedReport(core.getInput('operation'), toActionError(error))
+    const cluster = core.getInput('cluster-name') || core.getInput('cluster')
+    return rejectedReport(core.getInput('operation'), cluster, toActionError(error))
   }
   const signal = AbortSignal.any([cancellation(), timeout(request.timeout)])
   const platform = createPlatform(request, {

@@ -268,10 +268,11 @@ function optionalTime(time: number | undefined): string | undefined {
   return time === undefined ? undefined : isoTime(time)
 }
 
-/** The report of a run that never began, because its inputs can't be used. */
-export function rejectedReport(operation: string, { code, message, fix }: ActionError): RunReport {
+/** The report of a run that never began, because its inputs can't be used. `cluster`: its name, as far as one was given. */
+export function rejectedReport(operation: string, cluster: string, { code, message, fix }: ActionError): RunReport {
   return {
     ...emptyReport(operation, Date.now()),
+    cluster,
     result: 'refused',
     sentence: message,
     error: { code, message, fix }

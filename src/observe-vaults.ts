@@ -88,7 +88,7 @@ export async function observeDataPlane(
     : { kind: 'reachable' }
 }
 
-function keyToChange(step: Step): Key | undefined {
+function keyToChange(step: Step): Pick<Key, 'vaultUrl' | 'name'> | undefined {
   switch (step.kind) {
     case 'create-key-version':
       return { vaultUrl: step.vaultUrl, name: step.keyName }

@@ -1,7 +1,7 @@
 import { vaultIdFor } from '../model/attached-vault.ts'
 import { refusal, type Finding } from '../model/finding.ts'
 import type { Goal } from '../model/goal.ts'
-import { keyVersionFrom } from '../model/key-id.ts'
+import { keyVersionFrom, sameKeyVersion } from '../model/key-id.ts'
 import { KMS_OFF, sameKmsProfile, type KmsOn, type NetworkAccess } from '../model/kms-profile.ts'
 import { vaultOf, withVault, type Observed, type ObservedCluster } from '../model/observed.ts'
 import type { Decision } from '../model/step.ts'
@@ -16,7 +16,7 @@ import { inForce, isRecorded, proveThenDone, reachProfile, refused, step } from 
 
 /**
  * AKS can't change how an attached vault is reached: prove → off → prove → the vault's network access → on in the other mode
- * with the same key version → prove. The vault is changed while KMS is off: closed under a cluster that uses it as Public, or
+ * with the same key version, or with that of the request → prove. The vault is changed while KMS is off: closed under a cluster that uses it as Public, or
  * still closed when one begins to, it would take the API server down.
  */
 export const changeVaultMode: Operation = (request, observed) => {
@@ -31,7 +31,7 @@ export const changeVaultMode: Operation = (request, observed) => {
   const otherVault = refuseOtherVault(start.keyId, request)
   if (otherVault !== undefined) return refused(otherVault)
   const isInMode = kms.enabled && kms.networkAccess === networkAccess
-  const wanted = isInMode ? kms : profileWith(start.keyId, request, observed)
+  const wanted = isInMode ? kms : profileWith(request.key?.url ?? start.keyId, request, observed)
   if (begun === undefined && inForce(observed.cluster, wanted)) {
     return proveThenDone(
       observed,
@@ -39,11 +39,13 @@ export const changeVaultMode: Operation = (request, observed) => {
       adviseProfile(observed, wanted)
     )
   }
+  const fromKeyId = (begun && observed.goal?.goal.fromKeyId) ?? start.keyId
+  const under = sameKeyVersion(wanted.keyId, fromKeyId) ? 'the same key version as before' : wanted.keyId
   const prefix = begun !== undefined && observed.goal?.fromEarlierRun === true ? 'Finished what was interrupted: ' : ''
   return reachMode(
     observed,
-    wanted,
-    `${prefix}AKS reaches the vault ${WAY[networkAccess]}, and every Secret is encrypted under the same key version as before.`
+    { operation: 'change-vault-mode', kms: wanted, fromKeyId, kubernetesVersion: undefined },
+    `${prefix}AKS reaches the vault ${WAY[networkAccess]}, and every Secret is encrypted under ${under}.`
   )
 }
 
@@ -64,13 +66,8 @@ function refuseOtherVault(keyId: string, { vaultResourceId }: Request): Finding 
   )
 }
 
-function reachMode(observed: ObservedCluster, wanted: KmsOn, sentence: string): Decision {
-  const goal: Goal = {
-    operation: 'change-vault-mode',
-    kms: wanted,
-    fromKeyId: wanted.keyId,
-    kubernetesVersion: undefined
-  }
+function reachMode(observed: ObservedCluster, goal: Goal & { readonly kms: KmsOn }, sentence: string): Decision {
+  const { kms: wanted } = goal
   // Set already, and perhaps it failed.
   if (sameKmsProfile(observed.cluster.kms, wanted)) return reachProfile(observed, goal, wanted, { sentence })
 

@@ -38,8 +38,13 @@ function reconcileOn(request: Request, desired: DesiredCluster, key: Key, observ
   const { networkAccess, vaultResourceId, maxKeyAge } = desired
   const version = wantedVersion(key, observed)
   const wanted: Request = { ...request, key: version, networkAccess, vaultResourceId }
-  if (changesMode(request, observed.cluster, observed.goal?.goal))
-    return changeVaultMode({ ...wanted, key: undefined }, observed)
+  if (changesMode(request, observed.cluster, observed.goal?.goal)) {
+    if (version === undefined) return noVersion(key, observed)
+    const present = keyVersionFrom(keyIdOf(kms) ?? observed.goal?.goal.fromKeyId ?? '')
+    // KMS is off on the way, so that it costs no rotation of its own to go to another key version.
+    const goesTo = present === undefined || asksForOther(key, version, present, desired, observed) ? version : undefined
+    return changeVaultMode({ ...wanted, key: goesTo ?? present }, observed)
+  }
   if (!kms.enabled) return version === undefined ? noVersion(key, observed) : enable(wanted, observed)
 
   const pinned = keyVersionFrom(kms.keyId)
@@ -49,13 +54,7 @@ function reconcileOn(request: Request, desired: DesiredCluster, key: Key, observ
   const underWay =
     observed.goal !== undefined && sameKmsProfile(observed.goal.goal.kms, kms) ? observed.goal.goal : undefined
   if (underWay?.operation === 'rotate') return rotate(wanted, observed)
-  if (
-    hasVersion(key)
-      ? !sameKeyVersion(key.url, kms.keyId)
-      : maxKeyAge === undefined && isNewer(version, pinned, observed)
-  ) {
-    return rotate(wanted, observed)
-  }
+  if (asksForOther(key, version, pinned, desired, observed)) return rotate(wanted, observed)
   if (underWay?.operation === 'enable') return enable({ ...wanted, key: pinned }, observed)
   if (maxKeyAge === undefined) return settled(observed, AS_DESIRED)
   const decision = rotate({ ...wanted, key: undefined, maxKeyAge }, observed)
@@ -91,6 +90,18 @@ function wantedVersion(key: Key, observed: ObservedCluster): KeyVersion | undefi
   if (hasVersion(key)) return key
   if (observed.keyVersions?.kind !== 'readable') return undefined
   return newestUsable(observed.keyVersions.versions, observed.now)?.id
+}
+
+/** Whether another version than the present one is asked for, by its name or for being newer. The age is not looked at. */
+function asksForOther(
+  key: Key,
+  version: KeyVersion | undefined,
+  present: KeyVersion,
+  { maxKeyAge }: DesiredCluster,
+  observed: ObservedCluster
+): boolean {
+  if (hasVersion(key)) return !sameKeyVersion(key.url, present.url)
+  return !sameKey(present, key) || (maxKeyAge === undefined && isNewer(version, present, observed))
 }
 
 /** Where the version in use can no longer be used, the newest that can may be older than it: back to that leads no way. */

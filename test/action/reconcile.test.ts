@@ -6,6 +6,7 @@ import { expectGreen, expectRed, expectStored, recordOf } from './expectations.t
 
 const SECRETS = 12
 const seeds = demoSecrets({ secrets: SECRETS, namespaces: 3 })
+const LEASE = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kms-etcd-encryption'
 let bed: Bed
 let key: string
 
@@ -48,6 +49,27 @@ test('rotates when the version in use is too old', async () => {
   const result = await reconcile(bed, { key, 'max-key-age': '90d' })
   expect(expectGreen(result).sentence).toContain('The key is rotated')
   await expectStored(bed, seeds, newest)
+})
+
+test('changes the mode in which AKS reaches the vault, and goes to a newer version by the way', async () => {
+  bed.azure.permissions.grant(bed.azure.application.objectId, 'Key Vault Contributor', bed.vault.id)
+  const newer = await bed.addKeyVersion()
+  const inPrivate = { key, 'key-vault-network-access': 'Private', 'key-vault-resource-id': bed.vault.id }
+  const planned = expectGreen(await reconcile(bed, inPrivate, { 'dry-run': 'true' }))
+  const kill = new AbortController()
+  bed.azure.disturb({ method: 'PATCH', url: /vaults\/[^/]+$/, loseAnswer: true, meanwhile: () => kill.abort() })
+  await reconcile(bed, inPrivate, { 'expected-plan-hash': planned.plan?.hash ?? '' }, { kill: kill.signal })
+  await bed.controlPlane.request('DELETE', LEASE)
+  await expectStored(bed, seeds, 'identity')
+
+  const report = expectGreen(await reconcile(bed, inPrivate, { 'expected-plan-hash': planned.plan?.hash ?? '' }))
+  expect(report).toMatchObject({ changed: true, proved: true, after: { kms: { keyId: newer, networkAccess: 'Private' } } })
+  expect(report.sentence).toMatch(/^Finished what was interrupted: AKS reaches the vault by a private endpoint/)
+  await expectStored(bed, seeds, newer)
+
+  expectGreen(await reconcile(bed, { key }))
+  expect(bed.vault.properties['publicNetworkAccess']).toBe('Enabled')
+  await expectStored(bed, seeds, newer)
 })
 
 test('disables, and the second time touches nothing', async () => {

@@ -208,6 +208,19 @@ describe('wanted on, and on', () => {
       expect(end).toMatchObject({ sentence: expect.stringContaining('AKS reaches the vault by a private endpoint') })
     })
 
+    test('and to the version that is wanted, at once', () => {
+      const state = observed(kmsOn(K1), proved(K1), { cluster: { ...cluster, kms: kmsOn(K1) }, vaults })
+      const { steps, end } = walk(inPrivate, state)
+      expect(steps).toEqual(['prove', 'off', 'prove', 'set-vault-network-access', 'set 2', 'prove'])
+      expect(end).toMatchObject({ sentence: expect.stringContaining(`every Secret is encrypted under ${K2.url}.`) })
+    })
+
+    test('and stays on the present version where a newer one is not due', () => {
+      const undue = wanting({ networkAccess: 'Private', vaultResourceId: vault.id, maxKeyAge: 900 * DAY })
+      const state = observed(kmsOn(K1), proved(K1), { cluster: { ...cluster, kms: kmsOn(K1) }, vaults })
+      expect(walk(undue, state).steps).toContain('set 1')
+    })
+
     test('goes on with it where KMS is off on the way, rather than to enable', () => {
       const goal = goalOf(
         'change-vault-mode',
