@@ -3,7 +3,15 @@ import { format, resolveConfig } from 'prettier'
 import { tableAsMarkdown } from '../table.ts'
 import { KUBECTL_COMMANDS } from './kubectl.ts'
 import type { BenchResult } from './result.ts'
-import { bundleTable, bystanderTable, costTable, perNamespaceTable, speedTable } from './tables.ts'
+import {
+  bundleTable,
+  bystanderTable,
+  costTable,
+  isSpread,
+  perNamespaceTable,
+  speedTable,
+  waysOf
+} from './tables.ts'
 import { targetsTable } from './targets.ts'
 
 /** The text of docs/performance.md, formatted as it is to be written to that path. */
@@ -66,7 +74,7 @@ ${tableAsMarkdown(perNamespaceTable(result))}
 ## Targets
 
 ${tableAsMarkdown(targetsTable(result))}
-
+${spreadParagraph(result)}
 ## Repeat it
 
 \`\`\`sh
@@ -79,6 +87,20 @@ ${machine.kubernetes}, etcd ${machine.etcd}. etcd did not wait for its disk.${ag
 \`npm run bench -- reencrypt --secrets 2000 --rtt 20\` is one case of it.
 `
   return format(markdown, { ...(await resolveConfig(path)), filepath: path })
+}
+
+/** Why many small namespaces are another matter, in requests. */
+function spreadParagraph({ cases }: BenchResult): string {
+  const spread = cases.find(({ population }) => isSpread(population))
+  if (spread === undefined) return ''
+  const [action, ceiling] = waysOf(spread)
+  const { secrets, namespaces } = spread.population
+  const perSecond = ((secrets + namespaces) / action.figures.seconds).toFixed(0)
+  return `
+The ceiling lists nothing, and lists weigh where each namespace has two Secrets: the answer to a list over all namespaces says of
+no row which namespace it belongs to, unless it has labels and annotations too, and annotations hold values. Lists and patches
+together, the action made ${perSecond} requests a second there, beside the ceiling’s ${ceiling.figures.patchesPerSecond.toFixed(0)} patches.
+`
 }
 
 function againSentence({ again = [] }: BenchResult): string {

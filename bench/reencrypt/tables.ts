@@ -2,6 +2,7 @@ import { quantile } from '../spread.ts'
 import type { Table } from '../table.ts'
 import { figuresOf, type CaseResult, type Figures } from './measurement.ts'
 import type { Latencies } from './processes/bystander.ts'
+import type { Population } from './population.ts'
 import type { BenchResult } from './result.ts'
 
 /** Fewer answers than this have no 99th percentile worth its name. */
@@ -27,9 +28,14 @@ export function waysOf(result: CaseResult): readonly [Row, Row, Row, Row] {
 export function nameOf({ population, rttMs }: CaseResult): string {
   const { secrets, bytes, namespaces } = population
   const size = bytes === 1_000 ? '' : ` of ${inKilobytes(bytes)}`
-  const spread = secrets / namespaces < 10 ? ` in ${count(namespaces)} namespaces` : ''
+  const spread = isSpread(population) ? ` in ${count(namespaces)} namespaces` : ''
   const distance = rttMs === 0 ? '' : `, ${String(rttMs)} ms`
   return `${count(secrets)}${size}${spread}${distance}`
+}
+
+/** So few Secrets in each namespace that the lists weigh beside the patches. */
+export function isSpread({ secrets, namespaces }: Population): boolean {
+  return secrets / namespaces < 10
 }
 
 /** Everything of one case. */
