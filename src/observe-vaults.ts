@@ -89,14 +89,8 @@ export async function observeDataPlane(
 }
 
 function keyToChange(step: Step): Pick<Key, 'vaultUrl' | 'name'> | undefined {
-  switch (step.kind) {
-    case 'create-key-version':
-      return { vaultUrl: step.vaultUrl, name: step.keyName }
-    case 'repair-key':
-      return keyVersionFrom(step.keyId)
-    default:
-      return undefined
-  }
+  if (step.kind === 'create-key-version') return { vaultUrl: step.vaultUrl, name: step.keyName }
+  return step.kind === 'repair-key' ? keyVersionFrom(step.keyId) : undefined
 }
 
 function remembered<T>(known: Map<string, Promise<T>>, name: string, ask: () => Promise<T>): Promise<T> {

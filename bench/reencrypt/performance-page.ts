@@ -3,15 +3,7 @@ import { format, resolveConfig } from 'prettier'
 import { tableAsMarkdown } from '../table.ts'
 import { KUBECTL_COMMANDS } from './kubectl.ts'
 import type { BenchResult } from './result.ts'
-import {
-  bundleTable,
-  bystanderTable,
-  costTable,
-  isSpread,
-  perNamespaceTable,
-  speedTable,
-  waysOf
-} from './tables.ts'
+import { bundleTable, bystanderTable, costTable, isSpread, perNamespaceTable, speedTable, waysOf } from './tables.ts'
 import { targetsTable } from './targets.ts'
 
 /** The text of docs/performance.md, formatted as it is to be written to that path. */

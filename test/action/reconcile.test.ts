@@ -63,7 +63,11 @@ test('changes the mode in which AKS reaches the vault, and goes to a newer versi
   await expectStored(bed, seeds, 'identity')
 
   const report = expectGreen(await reconcile(bed, inPrivate, { 'expected-plan-hash': planned.plan?.hash ?? '' }))
-  expect(report).toMatchObject({ changed: true, proved: true, after: { kms: { keyId: newer, networkAccess: 'Private' } } })
+  expect(report).toMatchObject({
+    changed: true,
+    proved: true,
+    after: { kms: { keyId: newer, networkAccess: 'Private' } }
+  })
   expect(report.sentence).toMatch(/^Finished what was interrupted: AKS reaches the vault by a private endpoint/)
   await expectStored(bed, seeds, newer)
 

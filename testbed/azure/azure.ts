@@ -241,7 +241,8 @@ export async function startAzure(options: AzureOptions): Promise<Azure> {
       for (const id of identityIds(cluster.body)) permissions.grant(objectId, 'Managed Identity Operator', id)
       if (vault === undefined) return
       permissions.grant(objectId, 'Reader', vault.id)
-      if (hasAccessPolicies(vault)) admit(vault, application, ['get', 'list', 'create', 'rotate', 'getrotationpolicy', 'update', 'recover'])
+      if (hasAccessPolicies(vault))
+        admit(vault, application, ['get', 'list', 'create', 'rotate', 'getrotationpolicy', 'update', 'recover'])
       else permissions.grant(objectId, 'Key Vault Crypto Officer', vault.id)
     },
     permitPreparer(group = resourceGroup) {
