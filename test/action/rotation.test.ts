@@ -238,7 +238,7 @@ describe('a key version in use that can’t be used any more', () => {
       await harm()
       await bed.controlPlane.restart()
       expect((await bed.controlPlane.request('GET', '/readyz')).status).toBe(500)
-      expect((await bed.controlPlane.request('GET', '/api/v1/secrets')).status).toBe(500)
+      expect((await bed.controlPlane.request('GET', '/api/v1/secrets?limit=5')).status).toBe(500)
 
       const writes = bed.azure.writes.length
       const refused = expectRed(await bed.run('rotate', { 'max-key-age': '900d' }), 'current-key-unusable')

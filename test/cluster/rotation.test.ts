@@ -8,15 +8,15 @@ const seeds = demoSecrets({ secrets: 60, namespaces: 4 })
 /** Seconds. */
 const DAY = 86_400
 
-describe.each<[string, VaultKind]>([
-  ['a Public vault with Azure RBAC', { rbac: true }],
-  ['a Public vault with access policies', { rbac: false }],
-  ['a Private vault', { private: true }]
-])('%s, two real API servers', (_name, kind) => {
+describe.each<[string, VaultKind, number]>([
+  ['a Public vault with Azure RBAC', { rbac: true }, 2],
+  ['a Public vault with access policies', { rbac: false }, 1],
+  ['a Private vault', { private: true }, 1]
+])('%s', (_name, kind, apiServers) => {
   let bed: Bed
 
   beforeAll(async () => {
-    bed = await startRealBed({ kms: true, timeScale: 0.001, apiServers: 2, vault: kind, secrets: seeds })
+    bed = await startRealBed({ kms: true, timeScale: 0.001, apiServers, vault: kind, secrets: seeds })
   })
   afterAll(async () => {
     await bed.stop()
@@ -103,22 +103,24 @@ describe.each<[string, VaultKind]>([
         if (key !== undefined) key.deleted = undefined
       }
     ]
-  ])('%s, with API servers that do not come back: repaired, and rotated off', async (_state, harm, mend) => {
+  ])('%s, with API servers that do not come back: repaired, and rotated off', async (state, harm, mend) => {
     const current = await currentVersion()
     const repair: Inputs = { repair: 'true' }
     harm(current)
     await bed.controlPlane.restart()
     expect((await bed.controlPlane.request('GET', '/readyz')).status).toBe(500)
-    expect((await bed.controlPlane.request('GET', '/api/v1/secrets')).status).toBe(500)
+    expect((await bed.controlPlane.request('GET', '/api/v1/secrets?limit=5')).status).toBe(500)
 
     const writes = bed.azure.writes.length
     if (isPrivate) {
-      const report = expectRed(await bed.run('rotate', repair), 'data-plane-unreachable')
+      // Of deleted keys the vault itself alone knows.
+      const code = state === 'deleted' ? 'current-key-lost' : 'data-plane-unreachable'
+      const way = state === 'deleted' ? 'az keyvault key list-deleted' : 'inside the vault’s network'
+      const report = expectRed(await bed.run('rotate', repair), code)
       expect(report).toMatchObject({
         result: 'refused',
-        error: { fix: expect.stringContaining('inside the vault’s network') }
+        error: { fix: expect.stringContaining(way) }
       })
-      expect(report.findings.map(({ code }) => code)).toContain('current-key-unusable')
       mend(current)
       await makeVersions(1)
     } else {

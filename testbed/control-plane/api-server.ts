@@ -67,7 +67,8 @@ export type StartedWhen = 'ready' | 'ready-again' | 'answering'
 const STARTED: Readonly<Record<StartedWhen, string>> = {
   ready: '/readyz',
   'ready-again': '/readyz?exclude=poststarthook/rbac/bootstrap-roles',
-  answering: '/livez?exclude=poststarthook/rbac/bootstrap-roles'
+  // Of resources that can't be decrypted the storage never becomes ready.
+  answering: '/livez?exclude=poststarthook/rbac/bootstrap-roles&exclude=poststarthook/storage-readiness'
 }
 
 interface StartOptions {
