@@ -120,7 +120,7 @@ async function measureAll({ command, plans, apiServers, kubectlLimitMinutes }: O
   /** By round trip: the first case of each one finds it out for all. */
   const concurrencies = new Map<number, number>()
 
-  for (const { population, rttsMs, rounds, bundle } of plans) {
+  for (const { population, rttsMs, rounds, bundle, kubectlLimitMinutes: ownLimit } of plans) {
     const cluster = await startBenchCluster(population, apiServers)
     try {
       if (bundle) bundles.push(await measureBundle(cluster))
@@ -129,7 +129,7 @@ async function measureAll({ command, plans, apiServers, kubectlLimitMinutes }: O
           rttMs,
           apiServers,
           rounds,
-          kubectlSeconds: kubectlLimitMinutes * 60,
+          kubectlSeconds: (ownLimit ?? kubectlLimitMinutes) * 60,
           ceilingConcurrency: concurrencies.get(rttMs),
           say
         })

@@ -8,21 +8,26 @@ export interface Plan {
   readonly rounds: number
   /** Whether the built action rotates the key of the cluster first. */
   readonly bundle: boolean
+  /** For both forms of kubectl in one case, where the run's own limit is too short to measure the documented form on all Secrets. */
+  readonly kubectlLimitMinutes: number | undefined
+}
+
+interface PlanOptions {
+  readonly bytes?: number
+  readonly namespaces?: number
+  readonly bundle?: boolean
+  readonly kubectlLimitMinutes?: number
 }
 
 const KB = 1_000
 const NAMESPACE_SIZE = 100
 
-const plan = (
-  secrets: number,
-  rttsMs: readonly number[],
-  rounds: number,
-  more: { readonly bytes?: number; readonly namespaces?: number; readonly bundle?: boolean } = {}
-): Plan => ({
+const plan = (secrets: number, rttsMs: readonly number[], rounds: number, more: PlanOptions = {}): Plan => ({
   population: { secrets, bytes: more.bytes ?? KB, namespaces: more.namespaces ?? defaultNamespaces(secrets) },
   rttsMs,
   rounds,
-  bundle: more.bundle ?? false
+  bundle: more.bundle ?? false,
+  kubectlLimitMinutes: more.kubectlLimitMinutes
 })
 
 export const WHOLE_TABLE: readonly Plan[] = [
@@ -30,16 +35,13 @@ export const WHOLE_TABLE: readonly Plan[] = [
   plan(5_000, [0, 20, 80], 3),
   plan(10_000, [0, 20], 3),
   plan(25_000, [0], 2),
-  plan(100_000, [0], 1, { bundle: true }),
+  // A sample does not hold the one long list with which kubectl begins.
+  plan(100_000, [0], 2, { bundle: true, kubectlLimitMinutes: 12 }),
   plan(2_000, [0], 2, { bytes: 200 * KB }),
   plan(10_000, [0], 2, { namespaces: 5_000 })
 ]
 
-export function singleCase(
-  secrets: number,
-  rttMs: number,
-  more: { readonly bytes?: number; readonly namespaces?: number; readonly bundle?: boolean }
-): Plan {
+export function singleCase(secrets: number, rttMs: number, more: PlanOptions): Plan {
   return plan(secrets, [rttMs], 3, more)
 }
 

@@ -27,7 +27,7 @@ ${tableAsMarkdown(speedTable(result))}
   that finds nothing stale, and the evidence of every API server.
 - **kubectl**: \`${KUBECTL_COMMANDS['all-namespaces']}\`. It proves nothing afterwards. ~ is extrapolated from a
   sample of the Secrets at the same round trip, where all of them would have taken too long
-  (\`--kubectl-limit ${String(result.kubectlLimitMinutes)}\`, in minutes).
+  (more than ${String(result.kubectlLimitMinutes)} minutes, \`--kubectl-limit\`; 12 of 100,000).
 - **ceiling**: a client that knows all names beforehand, keeps no books, and has as many requests under way as the API server
   likes best.
 - The round trip, where there is one, is made by a proxy between the client and the API server.
@@ -75,7 +75,7 @@ ${result.command}
 
 Measured on ${result.startedAt.slice(0, 10)} in ${String(Math.round(result.seconds / 60))} minutes, on a machine with
 ${String(machine.cores)} cores (${machine.cpu}) and ${(machine.memoryBytes / 2 ** 30).toFixed(0)} GiB of memory, ${machine.kernel}, Node ${machine.node}, Kubernetes
-${machine.kubernetes}, etcd ${machine.etcd}. etcd did not wait for its disk.${againSentence(result)} The whole table takes some forty minutes;
+${machine.kubernetes}, etcd ${machine.etcd}. etcd did not wait for its disk.${againSentence(result)} The whole table takes some fifty minutes;
 \`npm run bench -- reencrypt --secrets 2000 --rtt 20\` is one case of it.
 `
   return format(markdown, { ...(await resolveConfig(path)), filepath: path })
