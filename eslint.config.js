@@ -67,7 +67,7 @@ export default defineConfig(
     }
   },
 
-  // The arrows of the design: index → main → operations → model; main → steps → azure, kubernetes; report reads model.
+  // The arrows of the design: index → main → operations → model; main → observe, steps → azure, kubernetes; report reads model.
   imports(['src/**/*.ts'], TOOLKIT),
   imports(['src/index.ts', 'src/*-action/index.ts']),
   imports(['src/matrix-action/matrix.ts'], only('errors.ts', 'model/', 'desired-state.ts'), ...PURE),
@@ -79,13 +79,17 @@ export default defineConfig(
     only('errors.ts', 'model/', 'preflight/', 'request.ts', 'azure/clouds.ts'),
     ...PURE
   ),
+  imports(['src/observe/*.ts'], TOOLKIT, {
+    regex: '/(report|steps)/|/(index|journal|main|plan)\\.ts$',
+    message: 'What is observed knows nothing of what is done about it, or said.'
+  }),
   imports(['src/report/*.ts'], TOOLKIT, only('errors.ts', 'model/')),
   imports(['src/report/*/*.ts'], TOOLKIT, {
     regex: '^\\.\\./\\.\\./(?!errors\\.ts$|model/)',
     message: 'Reports read only the model.'
   }),
   imports(['src/azure/**/*.ts', 'src/github/**/*.ts', 'src/kubernetes/**/*.ts'], TOOLKIT, {
-    regex: '/(operations|preflight|report|steps)/|/(index|main)\\.ts$',
+    regex: '/(observe|operations|preflight|report|steps)/|/(index|main)\\.ts$',
     message: 'The edges know nothing of decisions, steps and reports.'
   })
 )

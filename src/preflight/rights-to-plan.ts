@@ -1,4 +1,5 @@
 import type { Observed } from '../model/observed.ts'
+import type { Request } from '../request.ts'
 import { checkIdentityAssignment } from './identity.ts'
 import { checkSecretsAccess } from './secrets-access.ts'
 
@@ -6,7 +7,8 @@ import { checkSecretsAccess } from './secrets-access.ts'
  * The same for a dry run: another identity may carry the plan out than the one that makes it, which may well be one that only reads. What
  * this one may not do stands against no plan, then, and is noted.
  */
-export function withRightsToPlan(observed: Observed): Observed {
+export function withRightsToPlan({ dryRun }: Pick<Request, 'dryRun'>, observed: Observed): Observed {
+  if (!dryRun) return observed
   const { cluster, assignIdentity, findings } = observed
   const missing = [
     ...checkSecretsAccess(observed),

@@ -171,15 +171,24 @@ test('a lost connection fails what is under way on it, and the next request open
 })
 
 test('after GOAWAY what is under way is answered, and the next request opens another connection', async () => {
-  const server = await serve((stream) => setTimeout(ok, 50, stream))
+  const arrived = Promise.withResolvers<ServerHttp2Stream>()
+  let isFirst = true
+  const server = await serve((stream) => {
+    if (isFirst) arrived.resolve(stream)
+    else ok(stream)
+    isFirst = false
+  })
   const transport = open({ endpoint: server.endpoint, connections: 1 })
   const underWay = transport.request(get)
-  await pause(20)
-  for (const session of server.sessions) session.goaway()
-  await pause(10)
-  const next = transport.request(get)
+  const stream = await arrived.promise
+  for (const session of server.sessions) {
+    session.goaway()
+    // Frames come in their order: who has answered the ping has seen GOAWAY.
+    await new Promise((resolve) => session.ping(resolve))
+  }
+  expect((await transport.request(get)).status).toBe(200)
+  ok(stream)
   expect((await underWay).status).toBe(200)
-  expect((await next).status).toBe(200)
   expect(server.connected).toBe(2)
 })
 

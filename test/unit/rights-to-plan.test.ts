@@ -10,7 +10,7 @@ const reading = { ...all, missingRights: [{ verb: 'patch', resource: 'secrets' }
 test('a plan does not depend on what the identity that makes it may change, and says so', () => {
   const rotate = requestFor('rotate', { dryRun: true })
   expect(makePlan(rotate, reading).plan.refused).toBe(true)
-  const observed = withRightsToPlan(reading)
+  const observed = withRightsToPlan(rotate, reading)
   expect(makePlan(rotate, observed).plan).toEqual(makePlan(rotate, all).plan)
   expect(observed.findings.map(({ severity, code }) => `${severity}: ${code}`)).toEqual([
     'note: secrets-forbidden',
@@ -19,5 +19,6 @@ test('a plan does not depend on what the identity that makes it may change, and 
 })
 
 test('where nothing is missing there is nothing to say', () => {
-  expect(withRightsToPlan(all)).toEqual({ ...all, assignIdentity: 'unknown' })
+  expect(withRightsToPlan({ dryRun: true }, all)).toEqual({ ...all, assignIdentity: 'unknown' })
+  expect(withRightsToPlan({ dryRun: false }, reading)).toBe(reading)
 })

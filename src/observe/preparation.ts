@@ -1,14 +1,14 @@
-import { groupOf as groupNameOf } from './model/arm-id.ts'
-import type { Memory } from './memory.ts'
+import { groupOf as groupNameOf } from '../model/arm-id.ts'
+import type { Memory } from '../memory.ts'
 import {
   keyScope,
   type ObservedPreparation,
   type VaultKeyObservation,
   type WantedPreparation
-} from './model/preparation.ts'
-import { isSpreading } from './model/preparation-access.ts'
-import type { Vault } from './model/vault.ts'
-import type { Platform } from './platform.ts'
+} from '../model/preparation.ts'
+import { isSpreading } from '../model/preparation-access.ts'
+import type { Vault } from '../model/vault.ts'
+import type { Platform } from '../platform.ts'
 
 /** What there is of what `prepare` is to make. Changes nothing. */
 export async function observePreparation(
