@@ -4,6 +4,7 @@ import type { RunResult } from '../../testbed/runner/run-action.ts'
 import { demoSecrets } from '../../testbed/seed.ts'
 import { reconcile } from '../action/desired.ts'
 import { expectGreen, expectStored } from '../action/expectations.ts'
+import { expectReencryptedAfterChange } from '../action/re-encryption.ts'
 
 const seeds = demoSecrets({ secrets: 40, namespaces: 4 })
 
@@ -62,13 +63,8 @@ describe.each(KINDS)('%s', (_name, kind) => {
   })
 
   test('re-encrypt', async () => {
-    const [first = ''] = bed.keyIds()
-    const access = isPrivate
-      ? { keyVaultNetworkAccess: 'Private', keyVaultResourceId: bed.vault.id }
-      : { keyVaultNetworkAccess: 'Public' }
-    await bed.cluster.changeKms({ enabled: true, keyId: first, ...access })
-    expect(expectGreen(await bed.run('re-encrypt'))).toMatchObject({ changed: false, proved: true })
-    await expectStored(bed, seeds, first)
+    const [first = '', second = ''] = bed.keyIds()
+    await expectReencryptedAfterChange(bed, seeds, { from: second, to: first })
   })
 
   test('reconcile', async () => {
