@@ -38,12 +38,14 @@ export async function reencryptBench(args: string[]): Promise<void> {
   }
   const programs = await collectGarbageAsUsual()
   try {
-    const result = await measureAll(options)
+    const save = async (result: BenchResult): Promise<void> => {
+      if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(result, undefined, 1)}\n`)
+    }
+    const result = await measureAll(options, save)
     say(`\n${tableAsText(speedTable(result))}`)
     if (result.bundles.length > 0) say(`\nThe built action, one whole rotation\n${tableAsText(bundleTable(result))}`)
     say(`\n${tableAsText(targetsTable(result))}`)
     say(`\nIn ${(result.seconds / 60).toFixed(1)} minutes, on ${JSON.stringify(result.machine)}`)
-    if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(result, undefined, 1)}\n`)
     if (options.plans === WHOLE_TABLE && process.exitCode === undefined) await writeDocs(result)
   } finally {
     await programs.undo()
@@ -110,7 +112,11 @@ function numberOf(text: string, least: number): number {
   process.exit(2)
 }
 
-async function measureAll({ command, plans, apiServers, kubectlLimitMinutes }: Options): Promise<BenchResult> {
+/** `save` is given all that was measured so far, case by case: it takes most of an hour. */
+async function measureAll(
+  { command, plans, apiServers, kubectlLimitMinutes }: Options,
+  save: (result: BenchResult) => Promise<void>
+): Promise<BenchResult> {
   const startedAt = new Date()
   const whole = plans === WHOLE_TABLE
   const cases: CaseResult[] = []
@@ -119,6 +125,17 @@ async function measureAll({ command, plans, apiServers, kubectlLimitMinutes }: O
   const canaries = whole ? await searchForCanaries() : undefined
   /** By round trip: the first case of each one finds it out for all. */
   const concurrencies = new Map<number, number>()
+
+  const soFar = (): BenchResult => ({
+    command,
+    startedAt: startedAt.toISOString(),
+    seconds: (Date.now() - startedAt.getTime()) / 1000,
+    machine,
+    kubectlLimitMinutes,
+    cases,
+    bundles,
+    canaries
+  })
 
   for (const { population, rttsMs, rounds, bundle, kubectlLimitMinutes: ownLimit } of plans) {
     const cluster = await startBenchCluster(population, apiServers)
@@ -136,25 +153,16 @@ async function measureAll({ command, plans, apiServers, kubectlLimitMinutes }: O
         concurrencies.set(rttMs, result.ceilingConcurrency)
         cases.push(result)
         say(`\n${nameOf(result)}\n${tableAsText(caseTable(result))}`)
+        await save(soFar())
       }
     } catch (error) {
-      // What was measured until then, in most of an hour, is not to be lost.
       console.error(`${String(population.secrets)} Secrets:`, error)
       process.exitCode = 1
     } finally {
       await cluster.stop()
     }
   }
-  return {
-    command,
-    startedAt: startedAt.toISOString(),
-    seconds: (Date.now() - startedAt.getTime()) / 1000,
-    machine,
-    kubectlLimitMinutes,
-    cases,
-    bundles,
-    canaries
-  }
+  return soFar()
 }
 
 async function writeDocs(result: BenchResult): Promise<void> {

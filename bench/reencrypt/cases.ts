@@ -36,7 +36,7 @@ export const WHOLE_TABLE: readonly Plan[] = [
   plan(10_000, [0, 20], 3),
   plan(25_000, [0], 2),
   // A sample does not hold the one long list with which kubectl begins.
-  plan(100_000, [0], 2, { bundle: true, kubectlLimitMinutes: 12 }),
+  plan(100_000, [0], 2, { bundle: true, kubectlLimitMinutes: 8 }),
   plan(2_000, [0], 2, { bytes: 200 * KB }),
   plan(10_000, [0], 2, { namespaces: 5_000 })
 ]

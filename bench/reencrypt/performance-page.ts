@@ -27,7 +27,7 @@ ${tableAsMarkdown(speedTable(result))}
   that finds nothing stale, and the evidence of every API server.
 - **kubectl**: \`${KUBECTL_COMMANDS['all-namespaces']}\`. It proves nothing afterwards. ~ is extrapolated from a
   sample of the Secrets at the same round trip, where all of them would have taken too long
-  (more than ${String(result.kubectlLimitMinutes)} minutes, \`--kubectl-limit\`; 12 of 100,000).
+  (more than ${String(result.kubectlLimitMinutes)} minutes, \`--kubectl-limit\`; 8 of 100,000).
 - **ceiling**: a client that knows all names beforehand, keeps no books, and has as many requests under way as the API server
   likes best.
 - The round trip, where there is one, is made by a proxy between the client and the API server.
