@@ -65,7 +65,7 @@ export async function observe(request: Request, platform: Platform, memory: Memo
   }
   const observed = hasCluster(bare)
     ? await observeManaged(request, platform, memory, bare)
-    : withRightsToPlan(request, { ...bare, ...(await observeInside(platform, undefined, memory)) })
+    : withRightsToPlan(request, { ...bare, ...(await observeInside(request, platform, undefined, memory)) })
   const slow = slowUnderKmsV1(observed)
   return {
     observed: slow === undefined ? observed : { ...observed, findings: [...observed.findings, slow] },
@@ -100,7 +100,7 @@ async function observeManaged(
   const obstacle = awaited ? await (await platform.kubernetes()).obstacle() : undefined
   const asked: ObservedCluster = { ...keyed, apiServersReady: awaited ? obstacle === undefined : undefined }
   // The record is for later where no API server answers.
-  const inside = obstacle?.answers === false ? {} : await observeInside(platform, asked, memory)
+  const inside = obstacle?.answers === false ? {} : await observeInside(request, platform, asked, memory)
   const seen = { ...asked, ...inside }
   return seen.unreachable === undefined ? await observeKeys(request, platform, memory, seen) : seen
 }
@@ -121,6 +121,7 @@ async function observeCluster(
 
 /** What the API server says; nothing where it does not answer, and that is no news. */
 async function observeInside(
+  { operation }: Request,
   platform: Platform,
   asked: ObservedCluster | undefined,
   memory: Memory
@@ -146,11 +147,13 @@ async function observeInside(
     if (!(error instanceof ActionError) || error.code !== 'api-server-unreachable' || asked === undefined) throw error
     // That the cluster has failed is news, or what is wrong with its key.
     if (asked.cluster.phase === 'failed' || asked.apiServersReady !== undefined) return {}
-    const trouble = troubleOf(asked)?.finding('refusal')
-    if (memory.reachedApiServer) throw trouble === undefined ? error : errorOf(trouble, error)
-    const unreachable = trouble ?? whyUnreachable(error, asked.cluster)
-    if (unreachable === undefined) throw error
-    return { unreachable }
+    const { reachedApiServer } = memory
+    const why =
+      troubleOf(asked)?.finding('refusal') ?? (reachedApiServer ? undefined : whyUnreachable(error, asked.cluster))
+    if (why === undefined) throw error
+    // Nothing that this run has begun, or created, is refused any more.
+    if (reachedApiServer || operation === 'create') throw errorOf(why, error)
+    return { unreachable: why }
   }
 }
 

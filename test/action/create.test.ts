@@ -6,6 +6,7 @@ import { startEmbeddedBed, type Bed, type Inputs } from '../../testbed/bed.ts'
 import type { EmbeddedControlPlane } from '../../testbed/embedded-apiserver/server.ts'
 import { demoSecrets } from '../../testbed/seed.ts'
 import { expectGreen, expectRed, expectStored, recordOf } from './expectations.ts'
+import { kubeconfigWithToken } from './kubeconfigs.ts'
 
 const seeds = demoSecrets({ secrets: 20, namespaces: 3 })
 const CLUSTER = /managedClusters\/[^/]+$/
@@ -161,16 +162,44 @@ describe('a cluster', () => {
   })
 })
 
+/** Of another bed, whose cluster this definition is of. */
+function inputsOn({ azure, identity, keyIds }: Bed): Inputs {
+  const definition = inputs()['cluster-definition'] ?? ''
+  return {
+    'key-id': keyIds()[0] ?? '',
+    'identity-resource-id': identity?.id ?? '',
+    'cluster-definition': definition.replace(bed.azure.tenantId, azure.tenantId)
+  }
+}
+
+test('a private cluster that this runner can’t reach is created, and not proved, and the way out is named', async () => {
+  const fresh = await startEmbeddedBed({ timeScale: 0.001, unborn: true, secrets: seeds })
+  try {
+    const wanted = inputsOn(fresh)
+    const definition = JSON.parse(wanted['cluster-definition'] ?? '') as { properties: Record<string, unknown> }
+    definition.properties['apiServerAccessProfile'] = { enablePrivateCluster: true }
+    const host = 'aks.privatelink.westeurope.invalid'
+    const kubeconfig = kubeconfigWithToken(bed.controlPlane, 'x').replace(/127\.0\.0\.1:\d+/, host)
+    const result = await fresh.run(
+      'create',
+      { ...wanted, 'cluster-definition': JSON.stringify(definition), kubeconfig },
+      { env: { NO_PROXY: `127.0.0.1,${host}` } }
+    )
+    const report = expectRed(result, 'api-server-private')
+    expect(report).toMatchObject({ result: 'failed', changed: true, proved: false })
+    expect(report.steps.map(({ kind }) => kind)).toEqual(['create-cluster'])
+    expect(result.summary).toContain('the cluster was created, but')
+  } finally {
+    await fresh.stop()
+  }
+})
+
 test('creates, tells what it did, and what is there now', async () => {
   const fresh = await startEmbeddedBed({ timeScale: 0.001, unborn: true, secrets: seeds })
   try {
-    const [keyId = ''] = fresh.keyIds()
-    const result = await fresh.run('create', {
-      ...inputs(),
-      'key-id': keyId,
-      'identity-resource-id': fresh.identity?.id ?? '',
-      'cluster-definition': (inputs()['cluster-definition'] ?? '').replace(bed.azure.tenantId, fresh.azure.tenantId)
-    })
+    const wanted = inputsOn(fresh)
+    const keyId = wanted['key-id'] ?? ''
+    const result = await fresh.run('create', wanted)
     const report = expectGreen(result)
     await expectStored(fresh, seeds, keyId)
     expect(result.outputs).toMatchObject({
