@@ -6,7 +6,6 @@ import { startEmbeddedBed, type Bed, type Inputs } from '../../testbed/bed.ts'
 import type { EmbeddedControlPlane } from '../../testbed/embedded-apiserver/server.ts'
 import { demoSecrets } from '../../testbed/seed.ts'
 import { expectGreen, expectRed, expectStored, recordOf } from './expectations.ts'
-import { kubeconfigWithToken } from './kubeconfigs.ts'
 
 const seeds = demoSecrets({ secrets: 20, namespaces: 3 })
 const CLUSTER = /managedClusters\/[^/]+$/
@@ -178,13 +177,14 @@ test('a private cluster that this runner can’t reach is created, and not prove
     const wanted = inputsOn(fresh)
     const definition = JSON.parse(wanted['cluster-definition'] ?? '') as { properties: Record<string, unknown> }
     definition.properties['apiServerAccessProfile'] = { enablePrivateCluster: true }
-    const host = 'aks.privatelink.westeurope.invalid'
-    const kubeconfig = kubeconfigWithToken(bed.controlPlane, 'x').replace(/127\.0\.0\.1:\d+/, host)
-    const result = await fresh.run(
-      'create',
-      { ...wanted, 'cluster-definition': JSON.stringify(definition), kubeconfig },
-      { env: { NO_PROXY: `127.0.0.1,${host}` } }
-    )
+    fresh.azure.disturb({
+      method: 'POST',
+      url: /listClusterUserCredential/,
+      meanwhile() {
+        fresh.controlPlane.faults.inject({ kind: 'reset', carriedOut: false }, { times: Infinity })
+      }
+    })
+    const result = await fresh.run('create', { ...wanted, 'cluster-definition': JSON.stringify(definition) })
     const report = expectRed(result, 'api-server-private')
     expect(report).toMatchObject({ result: 'failed', changed: true, proved: false })
     expect(report.steps.map(({ kind }) => kind)).toEqual(['create-cluster'])
