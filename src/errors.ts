@@ -463,3 +463,9 @@ export function toActionError(error: unknown): ActionError {
 export class ClusterChangedError extends Error {
   override readonly name = 'ClusterChangedError'
 }
+
+/** For `catch`: nothing where the identity may not see what was asked for. */
+export function unlessForbidden(error: unknown): undefined {
+  if (error instanceof ActionError && error.code === 'authorization-failed') return undefined
+  throw error
+}

@@ -1,5 +1,5 @@
 import { clusterFromBody } from '../azure/cluster-body.ts'
-import { ActionError } from '../errors.ts'
+import { unlessForbidden } from '../errors.ts'
 import type { Memory } from '../memory.ts'
 import { attachedVaults } from '../model/attached-vault.ts'
 import { clusterId, type Cluster } from '../model/cluster.ts'
@@ -38,9 +38,4 @@ async function readDefinition(
   const identity = defined.identity && (await identities.read(defined.identity.id, signal).catch(unlessForbidden))
   if (identity === undefined) return defined
   return { ...defined, identity: { id: identity.id, principalId: identity.principalId } }
-}
-
-function unlessForbidden(error: unknown): undefined {
-  if (error instanceof ActionError && error.code === 'authorization-failed') return undefined
-  throw error
 }

@@ -1,5 +1,5 @@
 import { clusterFromBody } from '../azure/cluster-body.ts'
-import { ActionError } from '../errors.ts'
+import { unlessForbidden } from '../errors.ts'
 import type { Memory } from '../memory.ts'
 import { keyVersionFrom } from '../model/key-id.ts'
 import type { ObservedCluster } from '../model/observed.ts'
@@ -42,9 +42,4 @@ async function publicUsers(
       return keyVersionFrom(kms.keyId)?.vaultUrl.toLowerCase() === vault.url.toLowerCase()
     })
     .map(({ id }) => id)
-}
-
-function unlessForbidden(error: unknown): undefined {
-  if (error instanceof ActionError && error.code === 'authorization-failed') return undefined
-  throw error
 }

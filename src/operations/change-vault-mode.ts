@@ -16,8 +16,8 @@ import { inForce, isRecorded, proveThenDone, reachProfile, refused, step } from 
 
 /**
  * AKS can't change how an attached vault is reached: prove → off → prove → the vault's network access → on in the other mode
- * with the same key version, or with that of the request → prove. The vault is changed while KMS is off: closed under a cluster that uses it as Public, or
- * still closed when one begins to, it would take the API server down.
+ * with the same key version, or with that of the request → prove. The vault is changed while KMS is off: closed under a cluster
+ * that uses it as Public, or still closed when one begins to, it would take the API server down.
  */
 export const changeVaultMode: Operation = (request, observed) => {
   const { kms } = observed.cluster

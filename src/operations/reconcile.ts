@@ -42,8 +42,8 @@ function reconcileOn(request: Request, desired: DesiredCluster, key: Key, observ
     if (version === undefined) return noVersion(key, observed)
     const present = keyVersionFrom(keyIdOf(kms) ?? observed.goal?.goal.fromKeyId ?? '')
     // KMS is off on the way, so that it costs no rotation of its own to go to another key version.
-    const goesTo = present === undefined || asksForOther(key, version, present, desired, observed) ? version : undefined
-    return changeVaultMode({ ...wanted, key: goesTo ?? present }, observed)
+    const stays = present !== undefined && !asksForOther(key, version, present, desired, observed)
+    return changeVaultMode({ ...wanted, key: stays ? present : version }, observed)
   }
   if (!kms.enabled) return version === undefined ? noVersion(key, observed) : enable(wanted, observed)
 

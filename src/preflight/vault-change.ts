@@ -1,3 +1,4 @@
+import { groupOf, nameOf } from '../model/arm-id.ts'
 import { refusal, type Finding } from '../model/finding.ts'
 import type { Observed } from '../model/observed.ts'
 import type { Vault } from '../model/vault.ts'
@@ -23,7 +24,7 @@ export function checkVaultChange(
     findings.push(
       refusal(
         'vault-used-by-others',
-        `The vault ${vault.name} is attached as Public to ${others.map(nameOf).join(', ')}.`
+        `The vault ${vault.name} is attached as Public to ${others.map(inWords).join(', ')}.`
       )
     )
   }
@@ -31,7 +32,6 @@ export function checkVaultChange(
 }
 
 /** `aks2 (resource group rg2)` */
-function nameOf(clusterId: string): string {
-  const [, , , , group = '', , , , name = clusterId] = clusterId.split('/')
-  return `${name} (resource group ${group})`
+function inWords(clusterId: string): string {
+  return `${nameOf(clusterId)} (resource group ${groupOf(clusterId).name})`
 }

@@ -2,10 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { startEmbeddedBed, type Bed, type Inputs } from '../../testbed/bed.ts'
 import type { EmbeddedControlPlane } from '../../testbed/embedded-apiserver/server.ts'
 import { demoSecrets } from '../../testbed/seed.ts'
-import { expectGreen, expectRed, expectStored, recordOf } from './expectations.ts'
+import { expectGreen, expectRed, expectStored, recordOf, LOCK } from './expectations.ts'
 
 const seeds = demoSecrets({ secrets: 20, namespaces: 3 })
-const LEASE = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kms-etcd-encryption'
 const CLUSTER = /managedClusters\/[^/]+$/
 const VAULT = /providers\/Microsoft\.KeyVault\/vaults\/[^/]+$/
 
@@ -165,7 +164,7 @@ describe('killed, and run again', () => {
     bed.azure.disturb({ ...on, meanwhile: () => kill.abort() })
     await expect(bed.run('change-vault-mode', inputs, { kill: kill.signal })).resolves.toMatchObject({ exitCode: null })
     // The lease of a lost run expires in a minute, which is not waited for here.
-    await bed.controlPlane.request('DELETE', LEASE)
+    await bed.controlPlane.request('DELETE', LOCK)
   }
 
   test('while KMS is switched off', async () => {

@@ -73,12 +73,12 @@ export async function recordOf(bed: Bed): Promise<Readonly<Record<string, string
   return answer.status === 404 ? undefined : (answer.body as { readonly data: Record<string, string> }).data
 }
 
+/** The Lease by which one run at a time works on a cluster. A test deletes it where a killed run would be waited for. */
+export const LOCK = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kms-etcd-encryption'
+
 /** Who holds the lock; undefined where nobody ever did. */
 export async function lockHolder(bed: Bed): Promise<string | undefined> {
-  const answer = await bed.controlPlane.request(
-    'GET',
-    '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kms-etcd-encryption'
-  )
+  const answer = await bed.controlPlane.request('GET', LOCK)
   if (answer.status === 404) return undefined
   return (answer.body as { readonly spec: { readonly holderIdentity?: string } }).spec.holderIdentity ?? ''
 }

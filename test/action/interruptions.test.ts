@@ -2,10 +2,9 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { startEmbeddedBed, type Bed } from '../../testbed/bed.ts'
 import type { EmbeddedControlPlane } from '../../testbed/embedded-apiserver/server.ts'
 import { demoSecrets } from '../../testbed/seed.ts'
-import { expectGreen, expectRed, expectStored, lockHolder, recordOf, reportOf } from './expectations.ts'
+import { expectGreen, expectRed, expectStored, lockHolder, recordOf, reportOf, LOCK } from './expectations.ts'
 
 const seeds = demoSecrets({ secrets: 60, namespaces: 4 })
-const LEASE = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kms-etcd-encryption'
 const CLUSTER = /managedClusters\/[^/]+$/
 
 let bed: Bed<EmbeddedControlPlane>
@@ -62,7 +61,7 @@ describe('a run that is cut off', () => {
     await expect(bed.run('rotate', {}, { kill: kill.signal })).resolves.toMatchObject({ exitCode: null })
     expect(await recordOf(bed)).toHaveProperty('goal')
     // The lease of a lost run expires in a minute; what a test of the lock waits for is not waited for here.
-    await bed.controlPlane.request('DELETE', LEASE)
+    await bed.controlPlane.request('DELETE', LOCK)
 
     const report = expectGreen(await bed.run('rotate'))
     expect(bed.keyIds()).toHaveLength(2)
@@ -75,7 +74,7 @@ describe('a run that is cut off', () => {
     const kill = new AbortController()
     bed.azure.disturb({ method: 'GET', url: /\/operations\//, meanwhile: () => kill.abort() })
     await bed.run('rotate', {}, { kill: kill.signal })
-    await bed.controlPlane.request('DELETE', LEASE)
+    await bed.controlPlane.request('DELETE', LOCK)
     expectGreen(await bed.run('rotate', { 'max-key-age': '1h' }))
     expect(bed.keyIds()).toHaveLength(2)
     await expectStored(bed, seeds, bed.keyIds()[1] ?? '')

@@ -2,10 +2,9 @@ import { describe, expect, test } from '@jest/globals'
 import { at, listAt, textAt } from '../../testbed/azure/json.ts'
 import { startEmbeddedBed, type Bed } from '../../testbed/bed.ts'
 import { demoSecrets } from '../../testbed/seed.ts'
-import { expectGreen, expectRed, expectStored, recordOf } from './expectations.ts'
+import { expectGreen, expectRed, expectStored, recordOf, LOCK } from './expectations.ts'
 
 const seeds = demoSecrets({ secrets: 20, namespaces: 3 })
-const LEASE = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kms-etcd-encryption'
 const CLUSTER = /managedClusters\/[^/]+$/
 
 /** What each update asked for, as `<control plane> <pools> <KMS on or off>`, and refused ones with their status. */
@@ -85,7 +84,7 @@ test('interrupted at every update, and run again each time, it ends where it was
       expect(updatesOf(bed)).toEqual(updates.slice(0, done))
       expect(await recordOf(bed)).toHaveProperty('goal')
       // The lease of a lost run expires in a minute; what a test of the lock waits for is not waited for here.
-      await bed.controlPlane.request('DELETE', LEASE)
+      await bed.controlPlane.request('DELETE', LOCK)
     }
     expectGreen(await bed.run('migrate-v2'))
     expect(updatesOf(bed)).toEqual(updates)

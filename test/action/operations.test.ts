@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { startEmbeddedBed, type Bed } from '../../testbed/bed.ts'
 import type { EmbeddedControlPlane } from '../../testbed/embedded-apiserver/server.ts'
 import { canaryTraces, demoSecrets } from '../../testbed/seed.ts'
-import { expectGreen, expectStored, lockHolder, readable, recordOf } from './expectations.ts'
+import { expectGreen, expectStored, lockHolder, readable, recordOf, LOCK } from './expectations.ts'
 
 const SECRETS = 120
 const seeds = demoSecrets({ secrets: SECRETS, namespaces: 8 })
@@ -67,10 +67,7 @@ describe('the life of a cluster', () => {
   test('a dry run tells what a rotation will do, and touches nothing', async () => {
     const writes = bed.azure.writes.length
     const before = await bed.controlPlane.storedSecrets()
-    const lockedBefore = await bed.controlPlane.request(
-      'GET',
-      '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kms-etcd-encryption'
-    )
+    const lockedBefore = await bed.controlPlane.request('GET', LOCK)
     const result = await bed.run('rotate', { 'dry-run': 'true' })
     const report = expectGreen(result)
     expect(report.result).toBe('planned')
@@ -84,10 +81,7 @@ describe('the life of a cluster', () => {
     expect(bed.azure.writes).toHaveLength(writes)
     expect(bed.keyIds()).toHaveLength(1)
     expect(await bed.controlPlane.storedSecrets()).toEqual(before)
-    const lockedAfter = await bed.controlPlane.request(
-      'GET',
-      '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kms-etcd-encryption'
-    )
+    const lockedAfter = await bed.controlPlane.request('GET', LOCK)
     expect(lockedAfter.body).toEqual(lockedBefore.body)
     const again = await bed.run('rotate', { 'dry-run': 'true' })
     expect(again.outputs['plan-hash']).toBe(result.outputs['plan-hash'])

@@ -4,11 +4,10 @@ import type { EmbeddedControlPlane } from '../../testbed/embedded-apiserver/serv
 import type { RunResult } from '../../testbed/runner/run-action.ts'
 import { canaryTraces, demoSecrets } from '../../testbed/seed.ts'
 import { pullRequestEvent, pushEvent, reconcile } from './desired.ts'
-import { expectGreen, expectRed, expectStored, readable, recordOf } from './expectations.ts'
+import { expectGreen, expectRed, expectStored, readable, recordOf, LOCK } from './expectations.ts'
 
 const SECRETS = 12
 const seeds = demoSecrets({ secrets: SECRETS, namespaces: 3 })
-const LEASE = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kms-etcd-encryption'
 const BOT = 'github-actions[bot]'
 
 let bed: Bed<EmbeddedControlPlane>
@@ -204,7 +203,7 @@ describe('somebody changes the key while the approved plan', () => {
     const number = bed.githubApi.addPullRequest()
     expectGreen(await plan({ key }, number))
     const sha = merge(number)
-    await bed.controlPlane.request('DELETE', LEASE)
+    await bed.controlPlane.request('DELETE', LOCK)
     const writes = bed.azure.writes.length
     const changed = changeKeyAt(fits, other)
     const result = await apply({ key }, sha)
@@ -246,7 +245,7 @@ test('a plan that makes a key version has the same hash when it is carried out, 
   expect(killed.exitCode).toBeNull()
   expect(await recordOf(bed)).toMatchObject({ approvedPlan: planned.plan?.hash })
   // The lease of a lost run expires in a minute, which is not waited for here.
-  await bed.controlPlane.request('DELETE', LEASE)
+  await bed.controlPlane.request('DELETE', LOCK)
   const report = expectGreen(await apply(wanted, sha))
   expect(report.approval).toMatchObject({ hash: planned.plan?.hash, diff: [] })
   await expectStored(bed, seeds, bed.keyIds().at(-1) ?? '')

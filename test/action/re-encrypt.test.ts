@@ -7,7 +7,7 @@ import { startNetwork, type Network } from '../../testbed/network.ts'
 import { runAction, type RunResult } from '../../testbed/runner/run-action.ts'
 import { canaryTraces, compareContents, demoSecrets } from '../../testbed/seed.ts'
 import { inMemoryVault } from '../conformance/vault.ts'
-import { expectGreen, expectRed, expectStored, lockHolder, readable, recordOf } from './expectations.ts'
+import { expectGreen, expectRed, expectStored, LOCK, lockHolder, readable, recordOf } from './expectations.ts'
 import { kubeconfigOfAdministrator, kubeconfigWithToken } from './kubeconfigs.ts'
 import { expectReencryptedAfterChange } from './re-encryption.ts'
 
@@ -33,10 +33,7 @@ describe('a cluster of Azure', () => {
     const kill = new AbortController()
     bed.azure.disturb({ method: 'GET', url: /\/operations\//, meanwhile: () => kill.abort() })
     await bed.run('disable', {}, { kill: kill.signal })
-    await bed.controlPlane.request(
-      'DELETE',
-      '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kms-etcd-encryption'
-    )
+    await bed.controlPlane.request('DELETE', LOCK)
     const { goal } = (await recordOf(bed)) ?? {}
     expect(goal).toContain('"disable"')
     const report = expectGreen(await bed.run('re-encrypt'))

@@ -2,11 +2,10 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { startEmbeddedBed, type Bed } from '../../testbed/bed.ts'
 import { demoSecrets } from '../../testbed/seed.ts'
 import { desiredState, reconcile } from './desired.ts'
-import { expectGreen, expectRed, expectStored, recordOf } from './expectations.ts'
+import { expectGreen, expectRed, expectStored, recordOf, LOCK } from './expectations.ts'
 
 const SECRETS = 12
 const seeds = demoSecrets({ secrets: SECRETS, namespaces: 3 })
-const LEASE = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kms-etcd-encryption'
 let bed: Bed
 let key: string
 
@@ -59,7 +58,7 @@ test('changes the mode in which AKS reaches the vault, and goes to a newer versi
   const kill = new AbortController()
   bed.azure.disturb({ method: 'PATCH', url: /vaults\/[^/]+$/, loseAnswer: true, meanwhile: () => kill.abort() })
   await reconcile(bed, inPrivate, { 'expected-plan-hash': planned.plan?.hash ?? '' }, { kill: kill.signal })
-  await bed.controlPlane.request('DELETE', LEASE)
+  await bed.controlPlane.request('DELETE', LOCK)
   await expectStored(bed, seeds, 'identity')
 
   const report = expectGreen(await reconcile(bed, inPrivate, { 'expected-plan-hash': planned.plan?.hash ?? '' }))

@@ -4,14 +4,13 @@ import type { EmbeddedControlPlane } from '../../testbed/embedded-apiserver/serv
 import { epoch, type KeyVersionState } from '../../testbed/azure/key-versions.ts'
 import type { RunOptions } from '../../testbed/runner/run-action.ts'
 import { demoSecrets } from '../../testbed/seed.ts'
-import { expectGreen, expectRed, expectStored, recordOf } from './expectations.ts'
+import { expectGreen, expectRed, expectStored, recordOf, LOCK } from './expectations.ts'
 
 const seeds = demoSecrets({ secrets: 40, namespaces: 4 })
 /** Seconds. */
 const DAY = 86_400
 const CLUSTER = /managedClusters\/[^/]+$/
 const POLL = /\/operations\//
-const LEASE = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kms-etcd-encryption'
 
 let bed: Bed<EmbeddedControlPlane>
 
@@ -120,7 +119,7 @@ describe('retire-previous', () => {
     arrange(() => kill.abort())
     const { exitCode } = await bed.run('rotate', { 'retire-previous': 'true' }, { kill: kill.signal })
     expect(exitCode).toBeNull()
-    await bed.controlPlane.request('DELETE', LEASE)
+    await bed.controlPlane.request('DELETE', LOCK)
     expect(JSON.parse((await recordOf(bed))?.['goal'] ?? '{}')).toMatchObject({ retiring: before })
 
     const report = expectGreen(await bed.run('rotate', inputs))
@@ -321,7 +320,7 @@ describe('a key version in use that can’t be used any more', () => {
     const options = arrange(() => kill.abort())
     const { exitCode } = await bed.run('rotate', { repair: 'true' }, { kill: kill.signal, ...options })
     expect(exitCode).toBeNull()
-    await bed.controlPlane.request('DELETE', LEASE)
+    await bed.controlPlane.request('DELETE', LOCK)
     expectGreen(await bed.run('rotate', { repair: 'true', 'max-key-age': '900d' }))
     const after = await currentVersion()
     expect(after.id).not.toBe(before.id)

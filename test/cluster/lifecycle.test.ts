@@ -2,10 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { startRealBed, type Bed, type Inputs, type VaultKind } from '../../testbed/bed.ts'
 import { tallyStored } from '../../testbed/etcd/tally.ts'
 import { compareContents, demoSecrets } from '../../testbed/seed.ts'
-import { expectGreen, expectStored, recordOf } from '../action/expectations.ts'
+import { expectGreen, expectStored, recordOf, LOCK } from '../action/expectations.ts'
 
 const seeds = demoSecrets({ secrets: 100, namespaces: 4 })
-const LEASE = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kms-etcd-encryption'
 
 describe.each<[string, VaultKind]>([
   ['Public', {}],
@@ -78,7 +77,7 @@ describe.each<[string, VaultKind, number]>([
     const kill = new AbortController()
     bed.azure.disturb({ method: 'PATCH', url: /vaults\/[^/]+$/, loseAnswer: true, meanwhile: () => kill.abort() })
     await bed.run('change-vault-mode', toPrivate(), { kill: kill.signal })
-    await bed.controlPlane.request('DELETE', LEASE)
+    await bed.controlPlane.request('DELETE', LOCK)
     await expectStored(bed, seeds, 'identity')
     expect(bed.vault.properties['publicNetworkAccess']).toBe('Disabled')
 
