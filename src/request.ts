@@ -171,7 +171,7 @@ export function parseRequest(inputs: RawInputs): Request {
     timeout:
       parseWhole('timeout-minutes', inputs.timeoutMinutes || '120', 99_999, 'a whole number of minutes from 1') *
       60_000,
-    maxConcurrency: parseWhole('max-concurrency', inputs.maxConcurrency || '100', MOST_CONCURRENCY),
+    maxConcurrency: parseWhole('max-concurrency', inputs.maxConcurrency || '200', MOST_CONCURRENCY),
     maxRequestsPerSecond:
       inputs.maxRequestsPerSecond === ''
         ? undefined

@@ -52,7 +52,7 @@ A bystander reads and writes a ConfigMap of its own every 50 ms. How long it wai
 
 ${tableAsMarkdown(bystanderTable(result))}
 
-The action lets few requests queue up in the API server, and fewer when answers become slower; \`max-concurrency\` and
+The action lets only as many requests queue up in the API server as keep it busy, and fewer when answers become slower; \`max-concurrency\` and
 \`max-requests-per-second\` bound it further. Here the client, the API server and etcd share one machine, which makes
 waits longer than they would be elsewhere.
 
@@ -93,7 +93,8 @@ function loopbackParagraph({ cases }: BenchResult): string {
   const [least, greatest] = [Math.min(...most), Math.max(...most)].map((value) => value.toFixed(1))
   return `
 On loopback kubectl has no round trip to wait for, and two cores serve client, API server and etcd: even the ceiling is no more than
-${least} to ${greatest} times as fast as kubectl there. What the action lacks to the ceiling are its lists, its start, and its own CPU time.
+${least} to ${greatest} times as fast as kubectl there. What the action lacks to the ceiling are its
+start, its own CPU time, and the requests that it keeps from waiting in the API server, behind which others would have to wait.
 `
 }
 

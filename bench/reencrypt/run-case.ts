@@ -21,7 +21,8 @@ export interface CaseOptions {
   readonly say: (line: string) => void
 }
 
-const CONCURRENCIES = [32, 64, 128]
+/** As many as kube-apiserver works on at once are the last. */
+const CONCURRENCIES = [64, 128, 200]
 const TRIAL_SECRETS = 2_000
 const IDLE_MS = 5_000
 

@@ -1,14 +1,14 @@
 import { TransportError } from './transport.ts'
 import type { Failure } from './retry.ts'
 
-/** kube-apiserver takes 200 mutating requests at once, of all its clients, where it does not weigh them by priority. */
-const MOST = 100
+/** kube-apiserver works on 200 mutating requests at once. Those on their way to it and back count here too. */
+const MOST = 200
 const FIRST = 8
 const LEAST = 2
 
 /** Requests that wait in the API server rather than being worked on: enough to keep it busy, and few for others to wait behind. */
-const SHORTEST_QUEUE = 36
-const LONGEST_QUEUE = 52
+const SHORTEST_QUEUE = 60
+const LONGEST_QUEUE = 84
 
 export interface AdaptiveLimitOptions {
   readonly most?: number
@@ -17,7 +17,7 @@ export interface AdaptiveLimitOptions {
 }
 
 /**
- * How many requests may be under way at once. By growing latency it tells how many of them wait in a queue (TCP Vegas’ rule): as
+ * How many requests of one walk may be under way at once. By growing latency it tells how many of them wait in a queue (TCP Vegas’ rule): as
  * long as there are few it lets more go, doubling at first; when there are many it lets fewer go; and half as many when the API
  * server says that it has too much to do. An administrator's certificate is exempt from its priority and fairness, so it is for
  * us to give way. Source: Brakmo and Peterson, TCP Vegas (1995)
@@ -41,12 +41,6 @@ export class AdaptiveLimit {
 
   get current(): number {
     return Math.max(1, Math.floor(this.#limit))
-  }
-
-  /** A walk of other requests than the last one: what answers take has to be found out anew. */
-  beginWalk(): void {
-    this.#base = Infinity
-    this.#round = { answers: 0, total: 0, busy: false }
   }
 
   /** @param latency - of this one answer, in milliseconds. */

@@ -63,15 +63,14 @@ const FIRST_EXACT_PASS = 2
  * Permanent failures end it after the pass that met them again. Never rejects: what broke it off is in the proof.
  */
 export async function proveSecrets(options: ProofOptions): Promise<Proof> {
-  const { clock = SYSTEM_CLOCK, maxConcurrency, maxRequestsPerSecond } = options
+  const { clock = SYSTEM_CLOCK, maxRequestsPerSecond } = options
   const passes: Pass[] = []
-  const limit = new AdaptiveLimit({ ...(maxConcurrency !== undefined && { most: maxConcurrency }) })
   const pace = maxRequestsPerSecond === undefined ? undefined : new Pace(maxRequestsPerSecond, clock)
   const convergence = new Convergence({ ...options, clock, pace })
   let verdict: ProofVerdict = 'not-settled'
   let brokenOff: Proof['brokenOff']
   try {
-    verdict = await findVerdict(options, { limit, pace }, passes, convergence)
+    verdict = await findVerdict(options, pace, passes, convergence)
   } catch (error) {
     brokenOff = { error }
   }
@@ -80,7 +79,7 @@ export async function proveSecrets(options: ProofOptions): Promise<Proof> {
 
 async function findVerdict(
   options: ProofOptions,
-  means: Means,
+  pace: Pace | undefined,
   passes: Pass[],
   convergence: Convergence
 ): Promise<ProofVerdict> {
@@ -90,7 +89,7 @@ async function findVerdict(
     if (passes.length > 0) await clock.sleep(at(WAITS, passes.length - 1), signal)
     const began = clock.now()
     const probes = new Probes(clock)
-    const pass = await walk(options, means, passes, probes)
+    const pass = await walk(options, pace, passes, probes)
     if (pass.counts.reEncrypted > 0) {
       // What one API server re-encrypts, one that lags writes back: passes don't end that, only time does.
       if (passes.length > 1 && (await convergence.untilCurrent(probes.chosen, began)) === 'behind') return 'behind'
@@ -115,15 +114,10 @@ function failsForGood({ counts }: Pass): boolean {
   return counts.failed > 0 && counts.failedForGood === counts.failed
 }
 
-/** What all passes share. */
-interface Means {
-  readonly limit: AdaptiveLimit
-  readonly pace: Pace | undefined
-}
-
 /** Adds the pass to those before, also when it is broken off. */
-async function walk(options: ProofOptions, means: Means, passes: Pass[], probes: Probes): Promise<Pass> {
-  const { endpoint, signal, onProgress, clock = SYSTEM_CLOCK, patience } = options
+async function walk(options: ProofOptions, pace: Pace | undefined, passes: Pass[], probes: Probes): Promise<Pass> {
+  const { endpoint, signal, onProgress, clock = SYSTEM_CLOCK, patience, maxConcurrency } = options
+  const limit = new AdaptiveLimit({ ...(maxConcurrency !== undefined && { most: maxConcurrency }) })
   const counts: SecretTally = { ...NO_SECRETS }
   const byNamespace = new Map<string, SecretTally>()
   const failures: SecretFailure[] = []
@@ -144,7 +138,7 @@ async function walk(options: ProofOptions, means: Means, passes: Pass[], probes:
       expectedTotal
     })
 
-  const api = new Api({ endpoint, signal, clock, pace: means.pace, ...(patience !== undefined && { patience }) })
+  const api = new Api({ endpoint, signal, clock, pace, ...(patience !== undefined && { patience }) })
   const ticker = setInterval(report, PROGRESS_INTERVAL, false)
   const end = (complete: boolean): Pass => {
     clearInterval(ticker)
@@ -156,7 +150,7 @@ async function walk(options: ProofOptions, means: Means, passes: Pass[], probes:
   try {
     expectedTotal ??= await estimateSecrets(api)
     const exact = index >= FIRST_EXACT_PASS
-    const secrets = reencryptSecrets({ api, limit: means.limit, exact, onListed: (count) => (listed += count) })
+    const secrets = reencryptSecrets({ api, limit, exact, onListed: (count) => (listed += count) })
     for await (const outcome of secrets) {
       const { namespace } = outcome
       let tally = byNamespace.get(namespace)

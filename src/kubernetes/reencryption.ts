@@ -28,7 +28,8 @@ interface Walk extends Pick<ReencryptionOptions, 'api'> {
   readonly observer: AttemptObserver
 }
 
-const MERGE_PATCH = { accept: TABLE_ONLY, 'content-type': 'application/merge-patch+json' }
+/** The kind of patch that takes kube-apiserver the least: the Secret is not made JSON and read again. */
+const STRATEGIC_MERGE_PATCH = { accept: TABLE_ONLY, 'content-type': 'application/strategic-merge-patch+json' }
 const JSON_PATCH = { accept: TABLE_ONLY, 'content-type': 'application/json-patch+json' }
 
 /** How often a Secret is asked for again that was written between the question and the patch. */
@@ -71,7 +72,6 @@ export async function* reencryptSecrets(options: ReencryptionOptions): AsyncGene
     return settled.splice(0)
   }
 
-  limit.beginWalk()
   for await (const page of listSecrets(api, pageSize, limit.most)) {
     onListed?.(page.names.length)
     for (const name of page.names) {
@@ -128,10 +128,11 @@ export function pathOf({ namespace, name }: Pick<SecretVersion, 'namespace' | 'n
 
 /** Writes nothing but what the API server itself would write otherwise. Its answer holds the Secret's resourceVersion. */
 export function emptyPatch(path: string, query = ''): HttpRequest {
-  return { method: 'PATCH', path: `${path}?${PARAMETERS}${query}`, headers: MERGE_PATCH, body: '{}' }
+  return { method: 'PATCH', path: `${path}?${PARAMETERS}${query}`, headers: STRATEGIC_MERGE_PATCH, body: '{}' }
 }
 
-const PARAMETERS = `${WITHOUT_OBJECTS}&fieldManager=aks-kms-etcd-encryption`
+/** Nothing is sent whose fields could be validated: what is stored is not to be searched for unknown ones either. */
+const PARAMETERS = `${WITHOUT_OBJECTS}&fieldManager=aks-kms-etcd-encryption&fieldValidation=Ignore`
 
 /**
  * The same, if the Secret is at this version. A resourceVersion in a merge patch would not do: where nothing else differs,

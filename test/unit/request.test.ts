@@ -76,7 +76,7 @@ test('what is not set has its default', () => {
     kubernetesVersion: undefined,
     maxKeyAge: undefined,
     timeout: 120 * 60_000,
-    maxConcurrency: 100,
+    maxConcurrency: 200,
     maxRequestsPerSecond: undefined,
     recordNamespace: 'kube-system'
   })

@@ -13,10 +13,10 @@ const CONNECTIONS = 4
 const HEADERS = {
   ':method': 'PATCH',
   accept: 'application/json;as=Table;g=meta.k8s.io;v=v1',
-  'content-type': 'application/merge-patch+json',
+  'content-type': 'application/strategic-merge-patch+json',
   'user-agent': 'aks-kms-etcd-encryption'
 }
-const QUERY = 'includeObject=None&fieldManager=aks-kms-etcd-encryption'
+const QUERY = 'includeObject=None&fieldManager=aks-kms-etcd-encryption&fieldValidation=Ignore'
 
 const handlers = {
   /** Patches the first `secrets` Secrets once each, always `concurrency` at a time. Gives how many answers were 200. */
