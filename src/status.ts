@@ -151,14 +151,14 @@ async function look({ body, dataEncryption }: ListedCluster, platform: Platform,
   }
 
   const { kms } = cluster
-  const pinned = versionOf(keyIdOf(kms))
+  const pinned = keyVersionFrom(keyIdOf(kms))
   const [record, current, keyVersions] = await Promise.all([
     orFinding(readRecord(cluster, name, body, platform)),
     pinned && orFinding(keys.read(pinned, kms)),
     pinned && orFinding(keys.versions(pinned, kms))
   ])
   if (record?.finding !== undefined) findings.set('record', record.finding)
-  const previous = versionOf(record?.record?.previousKeyId)
+  const previous = keyVersionFrom(record?.record?.previousKeyId)
   const observed = [current, previous && (await orFinding(keys.read(previous, kms)))]
   return {
     cluster,
@@ -202,10 +202,6 @@ function findingOf(error: unknown, cluster: Cluster): Finding {
 
 function isUnreachable(error: unknown): boolean {
   return error instanceof ActionError && error.code === 'api-server-unreachable'
-}
-
-function versionOf(keyId: string | undefined): KeyVersion | undefined {
-  return keyId === undefined ? undefined : keyVersionFrom(keyId)
 }
 
 function idOf(observation: KeyObservation): KeyVersion {

@@ -69,8 +69,9 @@ function comparable(keyId: string): string {
   return keyId.replace(/\/$/, '').toLowerCase()
 }
 
-/** A key version from an id that Azure itself gave; undefined where it names no version. */
-export function keyVersionFrom(keyId: string): KeyVersion | undefined {
+/** A key version from an id that Azure itself gave; undefined where it names no version, or there is none. */
+export function keyVersionFrom(keyId: string | undefined): KeyVersion | undefined {
+  if (keyId === undefined) return undefined
   const parsed = parseKeyId(keyId, vaultSuffixOf(keyId))
   return typeof parsed === 'string' ? undefined : parsed
 }

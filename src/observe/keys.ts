@@ -29,7 +29,7 @@ export async function observeKeyInUse(
 ): Promise<ObservedCluster> {
   const { cluster } = bare
   const { keyVault, signal } = platform
-  const pinned = versionOf(keyIdOf(cluster.kms))
+  const pinned = keyVersionFrom(keyIdOf(cluster.kms))
   if (pinned === undefined) return bare
   const attached = vaultsInQuestion(request, cluster, undefined)
   const vaults = await observeVaults(request.operation, attached, cluster.identity, platform, memory)
@@ -56,11 +56,11 @@ export async function observeKeys(
 ): Promise<Observed> {
   const { signal } = platform
   const goal = seen.record.goal ?? memory.goal
-  const pinned = versionOf(keyIdOf(seen.cluster.kms))
+  const pinned = keyVersionFrom(keyIdOf(seen.cluster.kms))
   const attached = vaultsInQuestion(request, seen.cluster, goal)
   const vaults = await observeVaults(request.operation, attached, seen.cluster.identity, platform, memory)
   const readerOf = keyReaders(attached, vaults, platform)
-  const aimed = goal && versionOf(keyIdOf(goal.kms))
+  const aimed = goal && keyVersionFrom(keyIdOf(goal.kms))
   const chosenAmong = keyToChooseFrom(request, pinned, goal?.operation === 'rotate' ? aimed : undefined)
   const keyVersions =
     chosenAmong && (await readerOf(chosenAmong).listVersions(chosenAmong.vaultUrl, chosenAmong.name, signal))
@@ -70,7 +70,7 @@ export async function observeKeys(
   const desired = request.desired?.key
   const named = desired !== undefined && hasVersion(desired) ? desired : undefined
   const [previous] = pinned === undefined ? [] : keyIdsBefore(seen.record, pinned.url)
-  const ids = [request.key, named, ...newest, ...[previous, ...memory.madeKeyIds].map(versionOf), aimed]
+  const ids = [request.key, named, ...newest, ...[previous, ...memory.madeKeyIds].map(keyVersionFrom), aimed]
   const keys = await readKeys(ids, seen.keys, readerOf, signal)
   const rotationPolicy = await observeRotationPolicy(request, pinned && keys.get(pinned.url.toLowerCase()), readerOf, {
     ...platform,
@@ -161,8 +161,4 @@ function keyToChooseFrom(
 ): Key | undefined {
   if (operation === 'rotate') return pinned && (key ?? aimed ?? pinned)
   return desired?.key !== undefined && !hasVersion(desired.key) ? desired.key : undefined
-}
-
-function versionOf(keyId: string | undefined): KeyVersion | undefined {
-  return keyId === undefined ? undefined : keyVersionFrom(keyId)
 }

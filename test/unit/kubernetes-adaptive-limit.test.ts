@@ -67,6 +67,12 @@ describe.each([0, 5, 20, 80])('at a round trip of %i ms', (roundTrip) => {
   })
 })
 
+test('an API server far away is kept busy too', () => {
+  const far = { workers: 8, service: 6, roundTrip: 80 }
+  expect(drive(new AdaptiveLimit(), far).throughput).toBeGreaterThan(0.97 * ceiling(far))
+  expect(drive(new AdaptiveLimit({ most: 100 }), far).throughput).toBeLessThan(0.95 * ceiling(far))
+})
+
 test('comes to speed within the first few hundred answers', () => {
   const limit = new AdaptiveLimit()
   drive(limit, { workers: 4, service: 6, roundTrip: 80 }, 1_000)
