@@ -123,8 +123,6 @@ async function measureAll(
   const bundles: BundleResult[] = []
   const machine = await describeMachine()
   const canaries = whole ? await searchForCanaries() : undefined
-  /** By round trip: the first case of each one finds it out for all. */
-  const concurrencies = new Map<number, number>()
 
   const soFar = (): BenchResult => ({
     command,
@@ -147,10 +145,8 @@ async function measureAll(
           apiServers,
           rounds,
           kubectlSeconds: (ownLimit ?? kubectlLimitMinutes) * 60,
-          ceilingConcurrency: concurrencies.get(rttMs),
           say
         })
-        concurrencies.set(rttMs, result.ceilingConcurrency)
         cases.push(result)
         say(`\n${nameOf(result)}\n${tableAsText(caseTable(result))}`)
         await save(soFar())
