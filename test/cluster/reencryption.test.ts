@@ -196,9 +196,10 @@ describe('pages of Secrets in one namespace, and some in others', () => {
     })
     expect(proof.namespaces).toContainEqual({ namespace: 'vanishing', counts: { ...NOBODY, total: 120, gone: 120 } })
     await expectStored(bed, [...lasting, ...appearing, created], keyId)
-    expect(load.mostPatchesPerSecond).toBeGreaterThan(200)
-    expect(load.mostPatchesPerSecond).toBeLessThan(440)
     for (const secret of [...appearing, created]) await controlPlane.request('DELETE', secretPath(secret))
+    expect(load.mostPatchesPerSecond).toBeGreaterThan(200)
+    // Those that were under way before come on top, when the API server was held up for a while.
+    expect(load.mostPatchesPerSecond).toBeLessThan(400 + 100)
   })
 
   test('a list that etcd has forgotten goes on, over a restart of the API server, and misses and repeats none', async () => {

@@ -21,7 +21,7 @@ export type ActionHandlers = typeof handlers
 
 // As src/index.ts does.
 setFlagsFromString('--semi-space-growth-factor=1')
-setFlagsFromString('--heap-growing-percent=15')
+setFlagsFromString('--heap-growing-percent=20')
 
 const handlers = {
   /** One walk over every Secret. */
