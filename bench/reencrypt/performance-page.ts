@@ -52,8 +52,8 @@ A bystander reads and writes a ConfigMap of its own every 50 ms. How long it wai
 
 ${tableAsMarkdown(bystanderTable(result))}
 
-The action lets only as many requests queue up in the API server as keep it busy, and fewer when answers become slower; \`max-concurrency\` and
-\`max-requests-per-second\` bound it further. Here the client, the API server and etcd share one machine, which makes
+The action lets only as many requests queue up in the API server as keep it busy, and fewer when answers become slower;
+\`max-concurrency\` and \`max-requests-per-second\` bound it further. Here the client, the API server and etcd share one machine, which makes
 waits longer than they would be elsewhere.
 
 ## kubectl, one namespace at a time

@@ -119,13 +119,11 @@ async function findConcurrency(cluster: BenchCluster, route: Route, say: (line: 
       trial.seconds += (await patch(cluster, route, secrets, trial.concurrency)).seconds
     }
   }
-  const [best, ...others] = trials.sort((one, other) => one.seconds - other.seconds)
-  if (best === undefined) throw new RangeError('There is nothing to try.')
-  const rates = [best, ...others].map(
+  const rates = trials.map(
     ({ concurrency, seconds }) => `${((secrets * TRIALS) / seconds).toFixed(0)} with ${String(concurrency)} at once`
   )
   say(`  ceiling, patches/s: ${rates.join(', ')}`)
-  return best.concurrency
+  return trials.reduce((best, trial) => (trial.seconds < best.seconds ? trial : best)).concurrency
 }
 
 async function patch(

@@ -1,5 +1,6 @@
 import { connect, type ClientHttp2Session } from 'node:http2'
 
+import { emptyPatch } from '../../../src/kubernetes/reencryption.ts'
 import { nameAt, type Population } from '../population.ts'
 import type { Target } from '../target.ts'
 import { measureUsage, serve, type Usage } from '../worker.ts'
@@ -9,14 +10,9 @@ export type CeilingHandlers = typeof handlers
 
 const CONNECTIONS = 4
 
-/** What the action sends. */
-const HEADERS = {
-  ':method': 'PATCH',
-  accept: 'application/json;as=Table;g=meta.k8s.io;v=v1',
-  'content-type': 'application/strategic-merge-patch+json',
-  'user-agent': 'aks-kms-etcd-encryption'
-}
-const QUERY = 'includeObject=None&fieldManager=aks-kms-etcd-encryption&fieldValidation=Ignore'
+/** What the action sends: the path is only the query here. */
+const { method, path: QUERY, headers, body: BODY } = emptyPatch('')
+const HEADERS = { ':method': method, 'user-agent': 'aks-kms-etcd-encryption', ...headers }
 
 const handlers = {
   /** Patches the first `secrets` Secrets once each, always `concurrency` at a time. Gives how many answers were 200. */
@@ -33,7 +29,7 @@ const handlers = {
       const lane = async (session: ClientHttp2Session): Promise<void> => {
         while (next < task.secrets) {
           const { namespace, name } = nameAt(task.population, next++)
-          if ((await patch(session, `/api/v1/namespaces/${namespace}/secrets/${name}?${QUERY}`)) === 200) succeeded++
+          if ((await patch(session, `/api/v1/namespaces/${namespace}/secrets/${name}${QUERY}`)) === 200) succeeded++
         }
       }
       await Promise.all(sessions.flatMap((session, index) => lanesOf(task.concurrency, index).map(() => lane(session))))
@@ -63,6 +59,6 @@ async function patch(session: ClientHttp2Session, path: string): Promise<number>
     stream.on('error', reject)
     stream.on('end', () => resolve(status))
     stream.resume()
-    stream.end('{}')
+    stream.end(BODY)
   })
 }
