@@ -11,16 +11,16 @@ const SHORTEST_QUEUE = 60
 const LONGEST_QUEUE = 84
 
 export interface AdaptiveLimitOptions {
-  readonly most?: number
+  readonly most?: number | undefined
   /** Milliseconds. */
   readonly now?: () => number
 }
 
 /**
- * How many requests of one walk may be under way at once. By growing latency it tells how many of them wait in a queue (TCP Vegas’ rule): as
- * long as there are few it lets more go, doubling at first; when there are many it lets fewer go; and half as many when the API
- * server says that it has too much to do. An administrator's certificate is exempt from its priority and fairness, so it is for
- * us to give way. Source: Brakmo and Peterson, TCP Vegas (1995)
+ * How many requests of one walk may be under way at once. By growing latency it tells how many of them wait in a queue (TCP
+ * Vegas’ rule): as long as there are few it lets more go, doubling at first; when there are many it lets fewer go; and half as
+ * many when the API server says that it has too much to do. An administrator's certificate is exempt from its priority and
+ * fairness, so it is for us to give way. Source: Brakmo and Peterson, TCP Vegas (1995)
  */
 export class AdaptiveLimit {
   /** Requests under way at once, at most. */

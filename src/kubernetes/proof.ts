@@ -12,7 +12,6 @@ import {
   type SecretTally,
   type SecretVersion
 } from '../model/secrets.ts'
-import { AdaptiveLimit } from './adaptive-limit.ts'
 import { Api } from './api.ts'
 import { SYSTEM_CLOCK, type Clock } from './clock.ts'
 import type { KubernetesEndpoint } from './connection.ts'
@@ -117,7 +116,6 @@ function failsForGood({ counts }: Pass): boolean {
 /** Adds the pass to those before, also when it is broken off. */
 async function walk(options: ProofOptions, pace: Pace | undefined, passes: Pass[], probes: Probes): Promise<Pass> {
   const { endpoint, signal, onProgress, clock = SYSTEM_CLOCK, patience, maxConcurrency } = options
-  const limit = new AdaptiveLimit({ ...(maxConcurrency !== undefined && { most: maxConcurrency }) })
   const counts: SecretTally = { ...NO_SECRETS }
   const byNamespace = new Map<string, SecretTally>()
   const failures: SecretFailure[] = []
@@ -150,7 +148,7 @@ async function walk(options: ProofOptions, pace: Pace | undefined, passes: Pass[
   try {
     expectedTotal ??= await estimateSecrets(api)
     const exact = index >= FIRST_EXACT_PASS
-    const secrets = reencryptSecrets({ api, limit, exact, onListed: (count) => (listed += count) })
+    const secrets = reencryptSecrets({ api, maxConcurrency, exact, onListed: (count) => (listed += count) })
     for await (const outcome of secrets) {
       const { namespace } = outcome
       let tally = byNamespace.get(namespace)

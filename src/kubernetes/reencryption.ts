@@ -1,7 +1,7 @@
 import { ActionError } from '../errors.ts'
 import { asObjects, asText, type JsonObject } from '../model/json.ts'
 import type { SecretOutcome, SecretVersion } from '../model/secrets.ts'
-import type { AdaptiveLimit } from './adaptive-limit.ts'
+import { AdaptiveLimit } from './adaptive-limit.ts'
 import { reasonOf, refusalOf, shorten, statusOf, type Api, type AttemptObserver } from './api.ts'
 import { listSecrets, type SecretPage } from './listing.ts'
 import { isLasting, isRetryable, type Failure } from './retry.ts'
@@ -10,7 +10,8 @@ import { TransportError, type HttpAnswer, type HttpRequest } from './transport.t
 
 export interface ReencryptionOptions {
   readonly api: Api
-  readonly limit: AdaptiveLimit
+  /** Requests under way at once, at most. */
+  readonly maxConcurrency?: number | undefined
   /** Secrets listed at once. */
   readonly pageSize?: number
   /** Called as Secrets are listed, with how many came. */
@@ -42,7 +43,8 @@ const MOST_OVERTAKINGS = 10
  * Source: GuaranteedUpdate in k8s.io/apiserver/pkg/storage/etcd3/store.go
  */
 export async function* reencryptSecrets(options: ReencryptionOptions): AsyncGenerator<SecretOutcome, void> {
-  const { api, limit, pageSize = 500, onListed, exact = false } = options
+  const { api, maxConcurrency, pageSize = 500, onListed, exact = false } = options
+  const limit = new AdaptiveLimit({ most: maxConcurrency })
   const settled: SecretOutcome[] = []
   let underWay = 0
   let failure: { readonly error: unknown } | undefined

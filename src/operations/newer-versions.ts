@@ -7,7 +7,7 @@ import { keyOf, type Observed } from '../model/observed.ts'
  * counts, whatever the vault's list shows by now.
  */
 export function newerVersions(observed: Observed, keyIds: readonly string[]): readonly KeyProperties[] {
-  const key = keyVersionFrom(keyIds[0] ?? '')
+  const key = keyVersionFrom(keyIds[0])
   const versions = allVersions(observed).filter(({ id }) => key !== undefined && sameKey(id, key))
   const isOneOf =
     (ids: readonly string[]) =>

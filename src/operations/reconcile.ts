@@ -40,7 +40,7 @@ function reconcileOn(request: Request, desired: DesiredCluster, key: Key, observ
   const wanted: Request = { ...request, key: version, networkAccess, vaultResourceId }
   if (changesMode(request, observed.cluster, observed.goal?.goal)) {
     if (version === undefined) return noVersion(key, observed)
-    const present = keyVersionFrom(keyIdOf(kms) ?? observed.goal?.goal.fromKeyId ?? '')
+    const present = keyVersionFrom(keyIdOf(kms) ?? observed.goal?.goal.fromKeyId)
     // KMS is off on the way, so that it costs no rotation of its own to go to another key version.
     const stays = present !== undefined && !asksForOther(key, version, present, desired, observed)
     return changeVaultMode({ ...wanted, key: stays ? present : version }, observed)

@@ -1,6 +1,5 @@
 import { setFlagsFromString } from 'node:v8'
 
-import { AdaptiveLimit } from '../../../src/kubernetes/adaptive-limit.ts'
 import { Api } from '../../../src/kubernetes/api.ts'
 import { readKubeconfig } from '../../../src/kubernetes/connection.ts'
 import { proveSecrets } from '../../../src/kubernetes/proof.ts'
@@ -31,7 +30,7 @@ const handlers = {
       const counts: SecretTally = { ...NO_SECRETS }
       const api = new Api({ endpoint })
       try {
-        for await (const outcome of reencryptSecrets({ api, limit: new AdaptiveLimit() })) {
+        for await (const outcome of reencryptSecrets({ api })) {
           countOutcome(counts, outcome)
         }
       } finally {
