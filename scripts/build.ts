@@ -27,6 +27,7 @@ export function build(outDir: string): void {
   writeFileSync(join(outDir, 'licenses.txt'), licensesOf(statistics))
 
   const files = readdirSync(outDir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+  for (const { name, parentPath } of files) if (name.endsWith('.js')) escapeNonAscii(join(parentPath, name))
   const unexpected = files.filter(({ name }) => !/^(.*\.js|package\.json|licenses\.txt)$/.test(name))
   if (unexpected.length > 0) throw new Error(`Unexpected files: ${unexpected.map(({ name }) => name).join(', ')}`)
 }
@@ -40,6 +41,12 @@ function bundle(entry: string, folder: string): string {
   ])
   for (const name of UNNEEDED_ASSETS) rmSync(join(folder, name), { force: true })
   return readFileSync(stats, 'utf8')
+}
+
+/** V8 keeps a whole source at two bytes a character, for as long as it runs, if one of them is beyond Latin-1. */
+function escapeNonAscii(file: string): void {
+  const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
+  writeFileSync(file, readFileSync(file, 'utf8').replace(/[^\0-\x7f]/g, escaped))
 }
 
 function runModule(path: string, args: readonly string[]): void {
