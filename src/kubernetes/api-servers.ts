@@ -155,10 +155,7 @@ async function interview(
   const answers: Failure[] = []
   const ask = async (request: HttpRequest): Promise<Failure> => {
     await pace?.turn(signal)
-    const answer = await transport.request(request).catch((error: unknown) => {
-      if (error instanceof TransportError) return error
-      throw error
-    })
+    const answer = await transport.request(request)
     answers.push(answer)
     return answer
   }

@@ -80,7 +80,7 @@ export class Api {
     for (;;) {
       if (this.#pace !== undefined) await this.#pace.turn(this.#signal)
       const sent = this.#clock.now()
-      const result = await this.#once(request)
+      const result = await this.#transport.request(request)
       if (!(result instanceof TransportError) && !isRetryable(result.status)) {
         this.#answeredAt = this.#clock.now()
         if (request.method === 'PATCH') this.#lastPatch = request
@@ -100,7 +100,7 @@ export class Api {
   async responds(): Promise<boolean> {
     if (this.#clock.now() - this.#answeredAt < this.#patience) return true
     if (this.#lastPatch === undefined) return false
-    const answer = await this.#once(this.#lastPatch)
+    const answer = await this.#transport.request(this.#lastPatch)
     if (answer instanceof TransportError || isRetryable(answer.status)) return false
     this.#answeredAt = this.#clock.now()
     return true
@@ -127,15 +127,6 @@ export class Api {
 
   get #address(): string {
     return `The API server ${this.#endpoint.server.host}`
-  }
-
-  async #once(request: HttpRequest): Promise<HttpAnswer | TransportError> {
-    try {
-      return await this.#transport.request(request)
-    } catch (error) {
-      if (error instanceof TransportError) return error
-      throw error
-    }
   }
 }
 

@@ -9,6 +9,7 @@ import {
   type ProofProgress,
   type ProofVerdict,
   type SecretFailure,
+  type SecretOutcome,
   type SecretTally,
   type SecretVersion
 } from '../model/secrets.ts'
@@ -136,6 +137,19 @@ async function walk(options: ProofOptions, pace: Pace | undefined, passes: Pass[
       expectedTotal
     })
 
+  const onOutcome = (outcome: SecretOutcome) => {
+    const { namespace } = outcome
+    let tally = byNamespace.get(namespace)
+    if (tally === undefined) byNamespace.set(namespace, (tally = { ...NO_SECRETS }))
+    countOutcome(counts, outcome)
+    countOutcome(tally, outcome)
+    if (outcome.kind === 'already-current') probes.offer(outcome)
+    if (outcome.kind === 'failed' && failures.length < MOST_FAILURES_KEPT) {
+      const { name, permanence, status, reason } = outcome
+      failures.push({ namespace, name, permanence, status, reason })
+    }
+  }
+
   const api = new Api({ endpoint, signal, clock, pace, ...(patience !== undefined && { patience }) })
   const ticker = setInterval(report, PROGRESS_INTERVAL, false)
   const end = (complete: boolean): Pass => {
@@ -147,20 +161,13 @@ async function walk(options: ProofOptions, pace: Pace | undefined, passes: Pass[
   }
   try {
     expectedTotal ??= await estimateSecrets(api)
-    const exact = index >= FIRST_EXACT_PASS
-    const secrets = reencryptSecrets({ api, maxConcurrency, exact, onListed: (count) => (listed += count) })
-    for await (const outcome of secrets) {
-      const { namespace } = outcome
-      let tally = byNamespace.get(namespace)
-      if (tally === undefined) byNamespace.set(namespace, (tally = { ...NO_SECRETS }))
-      countOutcome(counts, outcome)
-      countOutcome(tally, outcome)
-      if (outcome.kind === 'already-current') probes.offer(outcome)
-      if (outcome.kind === 'failed' && failures.length < MOST_FAILURES_KEPT) {
-        const { name, permanence, status, reason } = outcome
-        failures.push({ namespace, name, permanence, status, reason })
-      }
-    }
+    await reencryptSecrets({
+      api,
+      maxConcurrency,
+      exact: index >= FIRST_EXACT_PASS,
+      onListed: (count) => (listed += count),
+      onOutcome
+    })
     assertAccounted(listed, counts)
   } catch (error) {
     end(false)

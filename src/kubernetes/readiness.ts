@@ -37,10 +37,10 @@ async function ask({ endpoint, signal }: ReadinessOptions): Promise<Obstacle | u
   const transport = new Transport({ endpoint, signal, connections: 1, timeout: TIMEOUT })
   try {
     const answer = await transport.request(READYZ)
+    if (answer instanceof TransportError) {
+      return { sentence: `The API server ${endpoint.server.host} does not answer: ${answer.code}.`, answers: false }
+    }
     return answer.status >= 500 ? { sentence: failureOf(answer), answers: true } : undefined
-  } catch (error) {
-    if (!(error instanceof TransportError)) throw error
-    return { sentence: `The API server ${endpoint.server.host} does not answer: ${error.code}.`, answers: false }
   } finally {
     transport.close()
   }

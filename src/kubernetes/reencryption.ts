@@ -16,6 +16,8 @@ export interface ReencryptionOptions {
   readonly pageSize?: number
   /** Called as Secrets are listed, with how many came. */
   readonly onListed?: (count: number) => void
+  /** Called as each Secret has come to its end. */
+  readonly onOutcome: (outcome: SecretOutcome) => void
   /**
    * Ask for each Secret's resourceVersion and patch it only at that one. Two requests for each, but then a Secret that others
    * write all the time is not taken for one that was stale.
@@ -23,9 +25,9 @@ export interface ReencryptionOptions {
   readonly exact?: boolean
 }
 
-/** What is asked of one walk, and what its requests report to. */
-interface Walk extends Pick<ReencryptionOptions, 'api'> {
-  readonly exact: boolean
+/** What one walk sends its requests by, and what they report to. */
+interface Walk {
+  readonly api: Api
   readonly observer: AttemptObserver
 }
 
@@ -38,93 +40,90 @@ const MOST_OVERTAKINGS = 10
 
 /**
  * One walk over every Secret of the cluster, with an empty patch for each: the API server writes a Secret again exactly if its
- * bytes in etcd are not what it would write now, and leaves it alone otherwise. Every Secret that is listed yields one outcome.
- * Throws ActionError when the walk can't be finished, and the reason of the Api's signal. Whoever leaves the walk early closes the Api.
+ * bytes in etcd are not what it would write now, and leaves it alone otherwise. Every Secret that is listed comes to one outcome.
+ * Rejects with ActionError when the walk can't be finished, and with the reason of the Api's signal; requests may be under way
+ * then until the Api is closed.
  * Source: GuaranteedUpdate in k8s.io/apiserver/pkg/storage/etcd3/store.go
  */
-export async function* reencryptSecrets(options: ReencryptionOptions): AsyncGenerator<SecretOutcome, void> {
-  const { api, maxConcurrency, pageSize = 500, onListed, exact = false } = options
+export async function reencryptSecrets(options: ReencryptionOptions): Promise<void> {
+  const { api, maxConcurrency, pageSize = 500, onListed, onOutcome, exact = false } = options
   const limit = new AdaptiveLimit({ most: maxConcurrency })
-  const settled: SecretOutcome[] = []
   let underWay = 0
   let failure: { readonly error: unknown } | undefined
   let wake = () => {}
 
   const walk: Walk = {
     api,
-    exact,
     observer: {
       onAnswer: (latency) => limit.onAnswer(latency, underWay),
       onFailure: (failure) => limit.onFailure(failure)
     }
   }
+  const reencrypt = exact ? patchExactly : patch
   const settle = async (page: SecretPage, name: string): Promise<void> => {
     underWay++
     try {
-      settled.push(await reencrypt(walk, page, name))
+      onOutcome(await reencrypt(walk, page, name))
     } catch (error) {
       failure ??= { error }
     }
     underWay--
     wake()
   }
-  const nextSettled = () => new Promise<void>((resolve) => (wake = resolve))
-  const drain = (): SecretOutcome[] => {
+  const until = async (isEnough: () => boolean): Promise<void> => {
+    while (failure === undefined && !isEnough()) await new Promise<void>((resolve) => (wake = resolve))
     if (failure !== undefined) throw failure.error
-    return settled.splice(0)
   }
 
   for await (const page of listSecrets(api, pageSize, limit.most)) {
     onListed?.(page.names.length)
     for (const name of page.names) {
-      while (underWay >= limit.current && failure === undefined) await nextSettled()
-      yield* drain()
+      await until(() => underWay < limit.current)
       void settle(page, name)
     }
   }
-  while (underWay > 0) {
-    await nextSettled()
-    yield* drain()
-  }
-  yield* drain()
+  await until(() => underWay === 0)
 }
 
-async function reencrypt(walk: Walk, page: SecretPage, name: string): Promise<SecretOutcome> {
-  const { namespace } = page
-  const secret = { namespace, name }
+type Secret = Pick<SecretVersion, 'namespace' | 'name'>
+
+async function patch({ api, observer }: Walk, page: SecretPage, name: string): Promise<SecretOutcome> {
+  const secret = { namespace: page.namespace, name }
+  const result = await api.attempt(emptyPatch(pathOf(secret)), observer)
+  const version = versionOf(result)
+  if (version === undefined) return await outcomeWithoutVersion(api, result, secret)
+  return outcomeAt(secret, version, isNewer(version, page.resourceVersion))
+}
+
+async function patchExactly({ api, observer }: Walk, page: SecretPage, name: string): Promise<SecretOutcome> {
+  const secret = { namespace: page.namespace, name }
   const path = pathOf(secret)
-  // A patch whose answer was lost may have been carried out.
-  const lost = { any: false }
-  const observer: AttemptObserver = {
-    onAnswer: (latency) => walk.observer.onAnswer(latency),
+  let lost = false
+  const patchObserver: AttemptObserver = {
+    onAnswer: (latency) => observer.onAnswer(latency),
     onFailure(failure) {
-      lost.any = true
-      walk.observer.onFailure(failure)
+      lost = true
+      observer.onFailure(failure)
     }
   }
   for (let overtakings = 0; ; overtakings++) {
-    let before = page.resourceVersion
-    if (walk.exact) {
-      const found = await walk.api.attempt(emptyPatch(path, '&dryRun=All'), walk.observer)
-      const version = versionOf(found)
-      if (version === undefined) return await outcomeWithoutVersion(walk, found, secret)
-      before = version
-    }
-    const request = walk.exact ? patchAt(path, before) : emptyPatch(path)
-    const result = await walk.api.attempt(request, observer)
-    const resourceVersion = versionOf(result)
-    if (resourceVersion !== undefined) {
-      const written = isNewer(resourceVersion, before) || (overtakings > 0 && lost.any)
-      const kind = written ? 're-encrypted' : 'already-current'
-      return { kind, namespace, name, resourceVersion }
-    }
-    if (!(walk.exact && wasOvertaken(result) && overtakings < MOST_OVERTAKINGS)) {
-      return await outcomeWithoutVersion(walk, result, secret)
-    }
+    const found = await api.attempt(emptyPatch(path, '&dryRun=All'), observer)
+    const before = versionOf(found)
+    if (before === undefined) return await outcomeWithoutVersion(api, found, secret)
+    const result = await api.attempt(patchAt(path, before), patchObserver)
+    const version = versionOf(result)
+    // What overtook may be this walk's own patch, of which the answer was lost.
+    if (version !== undefined) return outcomeAt(secret, version, isNewer(version, before) || (overtakings > 0 && lost))
+    if (!wasOvertaken(result) || overtakings === MOST_OVERTAKINGS)
+      return await outcomeWithoutVersion(api, result, secret)
   }
 }
 
-export function pathOf({ namespace, name }: Pick<SecretVersion, 'namespace' | 'name'>): string {
+function outcomeAt({ namespace, name }: Secret, resourceVersion: string, written: boolean): SecretOutcome {
+  return { kind: written ? 're-encrypted' : 'already-current', namespace, name, resourceVersion }
+}
+
+export function pathOf({ namespace, name }: Secret): string {
   return `/api/v1/namespaces/${encodeURIComponent(namespace)}/secrets/${encodeURIComponent(name)}`
 }
 
@@ -155,11 +154,7 @@ export function versionOf(result: Failure): string | undefined {
   return result instanceof TransportError || result.status !== 200 ? undefined : readResourceVersion(result)
 }
 
-async function outcomeWithoutVersion(
-  { api }: Walk,
-  result: Failure,
-  { namespace, name }: Pick<SecretVersion, 'namespace' | 'name'>
-): Promise<SecretOutcome> {
+async function outcomeWithoutVersion(api: Api, result: Failure, { namespace, name }: Secret): Promise<SecretOutcome> {
   if (isGone(result)) return { kind: 'gone', namespace }
   await throwIfWhole(api, result, namespace)
   return { kind: 'failed', namespace, name, ...classify(result) }

@@ -65,7 +65,7 @@ export class Transport {
   readonly #pathPrefix: string
   readonly #mostConnections: number
   readonly #timeout: number
-  readonly #connections = new Set<Connection>()
+  #connections: readonly Connection[] = []
   readonly #signal: AbortSignal | undefined
   readonly #sweeper: NodeJS.Timeout
   #opened = 0
@@ -82,18 +82,15 @@ export class Transport {
     signal?.addEventListener('abort', this.#onAbort)
   }
 
-  /** Rejects with TransportError when there was no answer, and with the signal's reason after its abort. */
-  async request(request: HttpRequest): Promise<HttpAnswer> {
+  /** The answer, or why there was none. Rejects only after the end of all: with the signal's reason, or that of `close`. */
+  async request(request: HttpRequest): Promise<HttpAnswer | TransportError> {
     const credential = await this.#endpoint.credential()
     const connection = this.#leastBusy(credential)
     connection.load++
-    try {
-      return await connection.exchange(this.#pathPrefix, request, credential.authorization)
-    } catch (error) {
-      throw this.#closed === undefined ? error : this.#closed.reason
-    } finally {
-      connection.load--
-    }
+    const result = await connection.exchange(this.#pathPrefix, request, credential.authorization)
+    connection.load--
+    if (result instanceof TransportError && this.#closed !== undefined) throw this.#closed.reason
+    return result
   }
 
   /** How many connections there have been. */
@@ -122,14 +119,14 @@ export class Transport {
         usable++
         if (connection.load < (best?.load ?? Infinity)) best = connection
       } else if (connection.load === 0) {
-        this.#connections.delete(connection)
+        this.#connections = this.#connections.filter((other) => other !== connection)
         connection.fail(new TransportError('ECANCELED'))
       }
     }
     if (best === undefined || (best.load > 0 && usable < this.#mostConnections)) {
       best = new Connection(this.#endpoint, secureContext)
       this.#opened++
-      this.#connections.add(best)
+      this.#connections = [...this.#connections, best]
     }
     return best
   }
@@ -147,7 +144,7 @@ class Connection {
   /** Requests on it, also those that wait for it to open. */
   load = 0
   usable = true
-  readonly #opening: Promise<ClientHttp2Session>
+  readonly #opening: Promise<ClientHttp2Session | TransportError>
   readonly #failed = new AbortController()
   #session: ClientHttp2Session | undefined
   #error: TransportError | undefined
@@ -156,7 +153,6 @@ class Connection {
 
   constructor(endpoint: KubernetesEndpoint, secureContext: SecureContext) {
     this.#opening = this.#open(endpoint, secureContext)
-    this.#opening.catch(() => {})
   }
 
   /** When the oldest unanswered request was sent. */
@@ -174,11 +170,16 @@ class Connection {
     return this.#error
   }
 
-  async exchange(prefix: string, request: HttpRequest, authorization: string | undefined): Promise<HttpAnswer> {
+  async exchange(
+    prefix: string,
+    request: HttpRequest,
+    authorization: string | undefined
+  ): Promise<HttpAnswer | TransportError> {
     const session = this.#session ?? (await this.#opening)
-    return new Promise((resolve, reject) => {
+    if (session instanceof TransportError) return session
+    return new Promise((resolve) => {
       const fail = (error: unknown) => {
-        if (this.#exchanges.delete(exchange)) reject(this.#error ?? toTransportError(error))
+        if (this.#exchanges.delete(exchange)) resolve(this.#error ?? toTransportError(error))
       }
       const exchange = { started: Date.now(), fail }
       this.#exchanges.add(exchange)
@@ -222,7 +223,10 @@ class Connection {
     })
   }
 
-  async #open(endpoint: KubernetesEndpoint, secureContext: SecureContext): Promise<ClientHttp2Session> {
+  async #open(
+    endpoint: KubernetesEndpoint,
+    secureContext: SecureContext
+  ): Promise<ClientHttp2Session | TransportError> {
     try {
       const socket = await openTls(endpoint, secureContext, this.#failed.signal)
       if (socket.alpnProtocol !== 'h2') {
@@ -249,7 +253,7 @@ class Connection {
       this.#session = session
       return session
     } catch (error) {
-      throw this.fail(toTransportError(error))
+      return this.fail(toTransportError(error))
     }
   }
 }

@@ -34,7 +34,7 @@ const start = async (...args: Parameters<typeof startEmbeddedCluster>) => {
 }
 
 async function walk(api: Api = cluster.api(), pageSize = 500, outcomes: SecretOutcome[] = []) {
-  for await (const outcome of reencryptSecrets({ api, pageSize })) outcomes.push(outcome)
+  await reencryptSecrets({ api, pageSize, onOutcome: (outcome) => outcomes.push(outcome) })
   return outcomes
 }
 

@@ -30,9 +30,7 @@ const handlers = {
       const counts: SecretTally = { ...NO_SECRETS }
       const api = new Api({ endpoint })
       try {
-        for await (const outcome of reencryptSecrets({ api })) {
-          countOutcome(counts, outcome)
-        }
+        await reencryptSecrets({ api, onOutcome: (outcome) => countOutcome(counts, outcome) })
       } finally {
         api.close()
       }
