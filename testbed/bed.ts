@@ -44,6 +44,7 @@ export interface RealBedOptions extends BedOptions {
   readonly apiServers?: number
   /** See RealControlPlaneOptions. */
   readonly goawayChance?: number
+  readonly durable?: boolean
 }
 
 export type Inputs = Readonly<Record<string, string>>
@@ -80,8 +81,8 @@ export async function startEmbeddedBed(options: BedOptions = {}): Promise<Bed<Em
 export async function startRealBed(options: RealBedOptions = {}): Promise<Bed<RealControlPlane>> {
   // Imported here, so that the embedded bed needs none of what the real one is made of.
   const { startRealControlPlane } = await import('./control-plane/real.ts')
-  const { apiServers = 1, goawayChance } = options
-  return await startBed(options, (common) => startRealControlPlane({ ...common, apiServers, goawayChance }))
+  const { apiServers = 1, goawayChance, durable } = options
+  return await startBed(options, (common) => startRealControlPlane({ ...common, apiServers, goawayChance, durable }))
 }
 
 type CommonOptions = Parameters<typeof startEmbeddedControlPlane>[0]

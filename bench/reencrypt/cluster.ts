@@ -24,7 +24,7 @@ export interface BenchCluster {
 const LEASE_MS = 13_000
 
 export async function startBenchCluster(population: Population, apiServers: number): Promise<BenchCluster> {
-  const bed = await startRealBed({ kms: true, timeScale: 0.001, apiServers })
+  const bed = await startRealBed({ kms: true, timeScale: 0.001, apiServers, durable: true })
   const { controlPlane } = bed
   let rolls = 0
   let rolledAt = 0

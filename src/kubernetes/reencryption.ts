@@ -35,6 +35,9 @@ interface Walk {
 const STRATEGIC_MERGE_PATCH = { accept: TABLE_ONLY, 'content-type': 'application/strategic-merge-patch+json' }
 const JSON_PATCH = { accept: TABLE_ONLY, 'content-type': 'application/json-patch+json' }
 
+/** What part of the requests that may be under way is left when others follow: several that go out together take less work. */
+const RESUMED_AT = 7 / 8
+
 /** How often a Secret is asked for again that was written between the question and the patch. */
 const MOST_OVERTAKINGS = 10
 
@@ -70,19 +73,23 @@ export async function reencryptSecrets(options: ReencryptionOptions): Promise<vo
     underWay--
     wake()
   }
-  const until = async (isEnough: () => boolean): Promise<void> => {
-    while (failure === undefined && !isEnough()) await new Promise<void>((resolve) => (wake = resolve))
+  const untilUnderWay = async (most: number): Promise<void> => {
+    while (failure === undefined && underWay > most) await new Promise<void>((resolve) => (wake = resolve))
+  }
+  const throwIfFailed = () => {
     if (failure !== undefined) throw failure.error
   }
 
   for await (const page of listSecrets(api, pageSize, limit.most)) {
     onListed?.(page.names.length)
     for (const name of page.names) {
-      await until(() => underWay < limit.current)
+      if (underWay >= limit.current) await untilUnderWay(limit.current * RESUMED_AT)
+      throwIfFailed()
       void settle(page, name)
     }
   }
-  await until(() => underWay === 0)
+  await untilUnderWay(0)
+  throwIfFailed()
 }
 
 type Secret = Pick<SecretVersion, 'namespace' | 'name'>

@@ -13,8 +13,15 @@ export interface Etcd {
 /** Every version of a value stays until the API servers compact etcd, every five minutes: many large Secrets need room. */
 const MOST_BYTES = 8 * 2 ** 30
 
+export interface EtcdOptions {
+  readonly binary: string
+  readonly directory: string
+  /** Whether what is written is on the disk before it counts as written, as in any cluster that people rely on. */
+  readonly durable: boolean
+}
+
 /** One etcd on a unix socket, so that it needs no port, in a new directory, so that it begins empty. */
-export async function startEtcd(binary: string, directory: string): Promise<Etcd> {
+export async function startEtcd({ binary, directory, durable }: EtcdOptions): Promise<Etcd> {
   const socket = join(directory, 'etcd.sock')
   const server = startServerProcess({
     program: binary,
@@ -24,7 +31,7 @@ export async function startEtcd(binary: string, directory: string): Promise<Etcd
       // Nobody asks for the advertised address, but etcd insists on one that is no socket.
       '--advertise-client-urls=http://127.0.0.1:2379',
       '--listen-peer-urls=http://127.0.0.1:0',
-      '--unsafe-no-fsync',
+      ...(durable ? [] : ['--unsafe-no-fsync']),
       `--quota-backend-bytes=${MOST_BYTES}`,
       '--log-level=warn'
     ],

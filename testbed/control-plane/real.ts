@@ -36,6 +36,8 @@ export interface RealControlPlane extends ControlPlane {
 export interface RealControlPlaneOptions extends ControlPlaneOptions {
   /** As `--goaway-chance` of the API servers; none unless told. */
   readonly goawayChance?: number | undefined
+  /** etcd waits for its disk; unless told it does not, which is quicker. */
+  readonly durable?: boolean | undefined
 }
 
 /** etcd, kube-apiservers and KMS plugins on this machine, behind one address. */
@@ -50,7 +52,7 @@ export async function startRealControlPlane(options: RealControlPlaneOptions): P
   try {
     const directory = await mkdtemp(join(tmpdir(), `aks-kms-${process.pid}-`))
     started.push(() => rm(directory, { recursive: true, force: true }))
-    const etcd = await startEtcd(binaries.etcd, directory)
+    const etcd = await startEtcd({ binary: binaries.etcd, directory, durable: options.durable ?? false })
     started.push(etcd.stop)
     const webhook = await startTokenWebhook(options.authenticateToken)
     started.push(webhook.stop)
