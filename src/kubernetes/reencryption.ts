@@ -36,7 +36,7 @@ const STRATEGIC_MERGE_PATCH = { accept: TABLE_ONLY, 'content-type': 'application
 const JSON_PATCH = { accept: TABLE_ONLY, 'content-type': 'application/json-patch+json' }
 
 /** What part of the requests that may be under way is left when others follow: several that go out together take less work. */
-const RESUMED_AT = 7 / 8
+const RESUMED_AT = 4 / 5
 
 /** How often a Secret is asked for again that was written between the question and the patch. */
 const MOST_OVERTAKINGS = 10
