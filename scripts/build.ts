@@ -45,8 +45,12 @@ function bundle(entry: string, folder: string): string {
 
 /** V8 keeps a whole source at two bytes a character, for as long as it runs, if one of them is beyond Latin-1. */
 function escapeNonAscii(file: string): void {
+  const source = readFileSync(file, 'utf8')
+  // A backslash before it would take the one of the escape for itself.
+  if (/(?<!\\)(\\\\)*\\[^\0-\x7f]/.test(source))
+    throw new Error(`${file} has a backslash before a character beyond ASCII.`)
   const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
-  writeFileSync(file, readFileSync(file, 'utf8').replace(/[^\0-\x7f]/g, escaped))
+  writeFileSync(file, source.replace(/[^\0-\x7f]/g, escaped))
 }
 
 function runModule(path: string, args: readonly string[]): void {

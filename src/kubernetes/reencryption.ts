@@ -121,8 +121,9 @@ async function patchExactly({ api, observer }: Walk, page: SecretPage, name: str
     const version = versionOf(result)
     // What overtook may be this walk's own patch, of which the answer was lost.
     if (version !== undefined) return outcomeAt(secret, version, isNewer(version, before) || (overtakings > 0 && lost))
-    if (!wasOvertaken(result) || overtakings === MOST_OVERTAKINGS)
+    if (!wasOvertaken(result) || overtakings === MOST_OVERTAKINGS) {
       return await outcomeWithoutVersion(api, result, secret)
+    }
   }
 }
 

@@ -82,7 +82,10 @@ export class Transport {
     signal?.addEventListener('abort', this.#onAbort)
   }
 
-  /** The answer, or why there was none. Rejects only after the end of all: with the signal's reason, or that of `close`. */
+  /**
+   * The answer, or why there was none. Rejects for want of a credential, and after the end of all: with the signal's reason, or
+   * that of `close`.
+   */
   async request(request: HttpRequest): Promise<HttpAnswer | TransportError> {
     const credential = await this.#endpoint.credential()
     const connection = this.#leastBusy(credential)
