@@ -19,10 +19,11 @@ import { targetsTable } from './reencrypt/targets.ts'
 import { tableAsText } from './table.ts'
 
 const USAGE = `npm run bench -- reencrypt [--secrets N] [--size BYTES] [--namespaces N] [--rtt MS] [--api-servers N]
-                           [--bundle] [--kubectl-limit MINUTES] [--json FILE] [--from FILE [--from FILE ...]]
+                           [--rounds N] [--bundle] [--kubectl-limit MINUTES] [--json FILE] [--from FILE [--from FILE ...]]
 
 Without --secrets, --size, --namespaces and --rtt it measures the whole table, and writes docs/performance.md and .svg;
 with --from it writes them from what --json has written before, where a later file takes the place of the cases that it has too.
+--rounds (3) is how often the action and the ceiling are measured in a case of its own.
 --bundle measures one whole rotation by the built action as well.
 --kubectl-limit (3) is for both forms of kubectl in one case together: what would take longer is measured on a sample.`
 
@@ -71,6 +72,7 @@ function optionsOf(args: string[]): Options {
       size: { type: 'string' },
       namespaces: { type: 'string' },
       rtt: { type: 'string' },
+      rounds: { type: 'string', default: '3' },
       'api-servers': { type: 'string', default: '1' },
       'kubectl-limit': { type: 'string', default: '3' },
       json: { type: 'string' },
@@ -88,7 +90,7 @@ function optionsOf(args: string[]): Options {
     plans: whole
       ? WHOLE_TABLE
       : [
-          singleCase(numberOf(secrets ?? '1000', 1), numberOf(rtt ?? '0', 0), {
+          singleCase(numberOf(secrets ?? '1000', 1), numberOf(rtt ?? '0', 0), numberOf(values.rounds, 1), {
             ...bytes,
             ...spread,
             bundle: values.bundle

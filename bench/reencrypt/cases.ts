@@ -41,8 +41,8 @@ export const WHOLE_TABLE: readonly Plan[] = [
   plan(10_000, [0], 2, { namespaces: 5_000 })
 ]
 
-export function singleCase(secrets: number, rttMs: number, more: PlanOptions): Plan {
-  return plan(secrets, [rttMs], 3, more)
+export function singleCase(secrets: number, rttMs: number, rounds: number, more: PlanOptions): Plan {
+  return plan(secrets, [rttMs], rounds, more)
 }
 
 function defaultNamespaces(secrets: number): number {

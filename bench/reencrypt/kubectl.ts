@@ -21,9 +21,16 @@ export const KUBECTL_COMMANDS = {
 
 export type KubectlForm = keyof typeof KUBECTL_COMMANDS
 
+export interface Replaced {
+  readonly usage: Usage
+  readonly secrets: number
+  /** Until the first one. */
+  readonly startSeconds: number
+}
+
 export interface Kubectl {
   /** Replaces all Secrets, or a sample of them: those with its label, or those of the first namespaces. */
-  replace(form: KubectlForm, sample?: { readonly namespaces: number }): Promise<{ usage: Usage; result: number }>
+  replace(form: KubectlForm, sample?: { readonly namespaces: number }): Promise<Replaced>
   stop(): Promise<void>
 }
 
@@ -46,12 +53,16 @@ export async function prepareKubectl(program: string, target: Target): Promise<K
       process.once('exit', kill)
       try {
         const closed = once(child, 'close')
-        let replaced = 0
-        for await (const line of createInterface(child.stdout)) if (line.endsWith(' replaced')) replaced++
+        const elapsed = (): number => (performance.now() - startedAt) / 1000
+        let secrets = 0
+        let startSeconds = 0
+        for await (const line of createInterface(child.stdout)) {
+          if (line.endsWith(' replaced') && secrets++ === 0) startSeconds = elapsed()
+        }
         await closed
-        const seconds = (performance.now() - startedAt) / 1000
+        const seconds = elapsed()
         const cpuSeconds = cpuOfChildren(await readFile(times, 'utf8'))
-        return { usage: { seconds, cpuSeconds, peakRssBytes: memory.end() }, result: replaced }
+        return { usage: { seconds, cpuSeconds, peakRssBytes: memory.end() }, secrets, startSeconds }
       } finally {
         memory.end()
         process.removeListener('exit', kill)

@@ -8,6 +8,14 @@ import type { Usage } from './worker.ts'
 export interface Measurement extends Usage, Observations {
   /** How many it re-encrypted; fewer than the case has where the run was a sample. */
   readonly secrets: number
+  /** Of the seconds, those before the first Secret, where the way lists all before it begins. */
+  readonly startSeconds?: number
+}
+
+/** Seconds that a run would have taken for so many Secrets. What comes before the first is there once, however many there are. */
+export function secondsFor(secrets: number, run: Measurement): number {
+  const { startSeconds = 0, seconds } = run
+  return startSeconds + (seconds - startSeconds) * (secrets / run.secrets)
 }
 
 /** What comes after the pass, until all is proved. */
@@ -35,7 +43,7 @@ export interface CaseResult {
 export interface Figures {
   /** For all Secrets of the case; the median of the runs. */
   readonly seconds: number
-  /** The seconds are those of a sample, times what it is of the whole. */
+  /** The seconds are worked out from those of a sample. */
   readonly extrapolated: boolean
   readonly patchesPerSecond: number
   readonly cpuSecondsPerThousand: number
@@ -46,11 +54,11 @@ export interface Figures {
 
 export function figuresOf(runs: readonly Measurement[], population: Population): Figures {
   const median = (of: (run: Measurement) => number): number => quantile(runs.map(of), 0.5)
-  const secondsEach = median(({ seconds, secrets }) => seconds / secrets)
+  const seconds = median((run) => secondsFor(population.secrets, run))
   return {
-    seconds: secondsEach * population.secrets,
+    seconds,
     extrapolated: runs.some(({ secrets }) => secrets < population.secrets),
-    patchesPerSecond: 1 / secondsEach,
+    patchesPerSecond: population.secrets / seconds,
     cpuSecondsPerThousand: median(({ cpuSeconds, secrets }) => (cpuSeconds / secrets) * 1000),
     peakRssBytes: Math.max(...runs.map(({ peakRssBytes }) => peakRssBytes)),
     receivedBytesPerSecret: median(({ receivedBytes, secrets }) => receivedBytes / secrets),

@@ -26,7 +26,7 @@ ${tableAsMarkdown(speedTable(result))}
 - **this action**: one pass that re-encrypts every Secret, with the listing. The next column adds what makes it a proof: a second pass
   that finds nothing stale, and the evidence of every API server.
 - **kubectl**: \`${KUBECTL_COMMANDS['all-namespaces']}\`. It proves nothing afterwards. ~ is extrapolated from a
-  sample of the Secrets at the same round trip, where all of them would have taken too long
+  sample of the Secrets at the same round trip (but not the time before the first of them), where all would have taken too long
   (more than ${String(result.kubectlLimitMinutes)} min, \`--kubectl-limit\`; 8 of 100,000).
 - **ceiling**: a client that knows all names beforehand, keeps no books, and has as many requests under way as the API server
   likes best.

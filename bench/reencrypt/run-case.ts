@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sampleNamespacesOf } from './cases.ts'
 import type { BenchCluster } from './cluster.ts'
 import { prepareKubectl, type Kubectl, type KubectlForm } from './kubectl.ts'
-import type { CaseResult, Measurement, ProofMeasurement } from './measurement.ts'
+import { secondsFor, type CaseResult, type Measurement, type ProofMeasurement } from './measurement.ts'
 import type { ActionHandlers } from './processes/action.ts'
 import type { CeilingHandlers } from './processes/ceiling.ts'
 import { openRoute, type Route } from './route.ts'
@@ -155,10 +155,11 @@ async function measureKubectl(
   const run = async (sample?: { readonly namespaces: number }): Promise<Measurement> => {
     await cluster.makeAllStale()
     const { result, observations } = await route.observe(() => replace(form, sample))
-    return { ...result.usage, ...observations, secrets: result.result }
+    const { usage, secrets, startSeconds } = result
+    return { ...usage, ...observations, secrets, startSeconds }
   }
   const sampled = await run({ namespaces: sampleNamespacesOf(population) })
-  const estimate = (sampled.seconds / sampled.secrets) * population.secrets
+  const estimate = secondsFor(population.secrets, sampled)
   if (estimate > mostSeconds) {
     say(
       `  kubectl, ${form}, would take ${estimate.toFixed(0)} s: left at a sample of ${String(sampled.secrets)} Secrets`
