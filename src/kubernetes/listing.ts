@@ -10,8 +10,13 @@ export interface SecretPage {
   readonly resourceVersion: string
 }
 
-/** Namespaces listed at once, at most: many clusters have hundreds of namespaces with few Secrets each. */
-const MOST_AHEAD = 16
+/**
+ * Namespaces listed ahead: more where they have few Secrets each, so that there are always names to go on with. What one list
+ * holds is not known beforehand, so even few of them may be much.
+ */
+const LEAST_AHEAD = 16
+const MOST_AHEAD = 64
+const NAMES_AHEAD = 200
 /** Answers in a row that a list has expired. */
 const MOST_EXPIRIES = 5
 
@@ -23,9 +28,14 @@ const MOST_EXPIRIES = 5
 export async function* listSecrets(
   api: Pick<Api, 'request'>,
   pageSize: number,
-  atOnce = MOST_AHEAD
+  atOnce = Infinity
 ): AsyncGenerator<SecretPage, void> {
   const seen = new Set<string>()
+  const met = { pages: 0, names: 0 }
+  const ahead = (): number => {
+    const needed = met.pages === 0 ? LEAST_AHEAD : NAMES_AHEAD / (met.names / met.pages)
+    return Math.min(atOnce, MOST_AHEAD, Math.max(LEAST_AHEAD, needed))
+  }
   for (;;) {
     const namespaces: string[] = []
     for await (const page of pages(api, '/api/v1/namespaces', 500, 'list the namespaces')) {
@@ -34,7 +44,7 @@ export async function* listSecrets(
     // Namespaces that appeared meanwhile are walked too, until a look around finds none.
     if (namespaces.length === 0) return
     for (const namespace of namespaces) seen.add(namespace)
-    yield* concatenate(namespaces, Math.min(atOnce, MOST_AHEAD), (namespace) => secretsOf(api, namespace, pageSize))
+    yield* concatenate(namespaces, ahead, (namespace) => secretsOf(api, namespace, pageSize, met))
   }
 }
 
@@ -53,11 +63,14 @@ export async function estimateSecrets(api: Pick<Api, 'attempt' | 'unreachable'>)
 async function* secretsOf(
   api: Pick<Api, 'request'>,
   namespace: string,
-  pageSize: number
+  pageSize: number,
+  met: { pages: number; names: number }
 ): AsyncGenerator<SecretPage, void> {
   const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/secrets`
   const doing = `list the Secrets of namespace ${namespace}`
   for await (const { names, resourceVersion } of pages(api, path, pageSize, doing)) {
+    met.pages++
+    met.names += names.length
     if (names.length > 0) yield { namespace, names, resourceVersion }
   }
 }
@@ -109,13 +122,13 @@ const LISTING_FAILED: Code = 'secrets-listing-failed'
 /** The sequences one after the other, of which the next few are already begun, and each fetches one value ahead. */
 async function* concatenate<Key, Value>(
   keys: readonly Key[],
-  ahead: number,
+  ahead: () => number,
   begin: (key: Key) => AsyncGenerator<Value, void>
 ): AsyncGenerator<Value, void> {
   const waiting = keys.values()
   const begun: { readonly values: AsyncGenerator<Value, void>; next: Promise<IteratorResult<Value, void>> }[] = []
   for (;;) {
-    while (begun.length < ahead) {
+    while (begun.length < ahead()) {
       const key = waiting.next()
       if (key.done === true) break
       const values = begin(key.value)

@@ -149,15 +149,19 @@ test('namespaces that appear meanwhile are walked too, each once', async () => {
 })
 
 test.each([
-  ['sixteen', undefined, 16],
-  ['as many as may be under way', 3, 3]
-])('%s namespaces and one page of each are fetched ahead, not more', async (_, atOnce, ahead) => {
-  const names = Array.from({ length: 30 }, (_, i) => `namespace-${String(i).padStart(2, '0')}`)
+  ['sixteen large', 20, undefined, 16],
+  ['twenty-five middling', 8, undefined, 25],
+  ['sixty-four small', 1, undefined, 64],
+  ['as many as may be under way', 1, 3, 3]
+])('%s namespaces and one page of each are fetched ahead, not more', async (_, size, atOnce, ahead) => {
+  const names = Array.from({ length: 80 }, (_, i) => `namespace-${String(i).padStart(2, '0')}`)
+  const secrets = (prefix: string) => Array.from({ length: size }, (_, i) => prefix + String(i).padStart(2, '0'))
   const server = serverThat((path, query) => {
     if (path === '/api/v1/namespaces') return table(names, '1')
-    return query.has('continue') ? table(['z'], '2') : table(['s'], '2', 'next')
+    return query.has('continue') ? table(secrets('z'), '2') : table(secrets('s'), '2', 'next')
   })
-  const pages = listSecrets(server, 1, atOnce)
+  const pages = listSecrets(server, size, atOnce)
+  await pages.next()
   await pages.next()
   for (let i = 0; i < 50; i++) await new Promise(setImmediate)
   const secretLists = server.asked.filter((path) => path.includes('/secrets'))
