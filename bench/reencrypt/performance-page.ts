@@ -27,7 +27,8 @@ ${tableAsMarkdown(speedTable(result))}
   that finds nothing stale, and the evidence of every API server.
 - **kubectl**: \`${KUBECTL_COMMANDS['all-namespaces']}\`. It proves nothing afterwards. ~ is extrapolated from a
   sample of the Secrets at the same round trip (but not the time before the first of them), where all would have taken too long
-  (more than ${String(result.kubectlLimitMinutes)} min, \`--kubectl-limit\`; 8 of 100,000).
+  (more than ${String(result.kubectlLimitMinutes)} min, \`--kubectl-limit\`; 8 of 100,000). A sample of very many is too slow: the API server, which was
+  restarted just before it, still fills its caches.
 - **ceiling**: a client that knows all names beforehand, keeps no books, and has as many requests under way as the API server
   likes best.
 - The round trip, where there is one, is made by a proxy between the client and the API server.
