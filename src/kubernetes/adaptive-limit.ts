@@ -1,5 +1,4 @@
-import { TransportError } from './transport.ts'
-import type { Failure } from './retry.ts'
+import { TransportError, type Result } from './transport.ts'
 
 /** kube-apiserver works on 200 mutating requests at once. Those on their way to it and back count here too. */
 const MOST = 200
@@ -68,7 +67,7 @@ export class AdaptiveLimit {
   }
 
   /** Requests that were under way together fail together: that counts once. */
-  onFailure(failure: Failure): void {
+  onFailure(failure: Result): void {
     if (failure instanceof TransportError ? failure.code !== 'ETIMEDOUT' : ![429, 503, 504].includes(failure.status))
       return
     const now = this.#now()

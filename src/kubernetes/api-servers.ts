@@ -10,8 +10,8 @@ import type { KubernetesEndpoint } from './connection.ts'
 import { encryptionLines, readEncryptionMetrics, type EncryptionMetrics } from './metrics.ts'
 import type { Pace } from './pace.ts'
 import { emptyPatch, patchAt, pathOf, versionOf, wasOvertaken } from './reencryption.ts'
-import { isRetryable, Retries, type Failure } from './retry.ts'
-import { TOO_LARGE, Transport, TransportError, type HttpAnswer, type HttpRequest } from './transport.ts'
+import { isRetryable, Retries } from './retry.ts'
+import { TOO_LARGE, Transport, TransportError, type HttpAnswer, type HttpRequest, type Result } from './transport.ts'
 
 export interface LookOptions {
   readonly endpoint: KubernetesEndpoint
@@ -151,9 +151,9 @@ async function interview(
   transport: Transport,
   { probes, askMetrics, pace, signal }: LookOptions,
   askLeases: boolean
-): Promise<{ readonly meeting: Meeting; readonly failure: Failure | undefined }> {
-  const answers: Failure[] = []
-  const ask = async (request: HttpRequest): Promise<Failure> => {
+): Promise<{ readonly meeting: Meeting; readonly failure: Result | undefined }> {
+  const answers: Result[] = []
+  const ask = async (request: HttpRequest): Promise<Result> => {
     await pace?.turn(signal)
     const answer = await transport.request(request)
     answers.push(answer)
@@ -178,19 +178,19 @@ async function interview(
 type Probed =
   { readonly kind: 'alone' | 'written'; readonly resourceVersion: string } | { readonly kind: 'overtaken' | 'unknown' }
 
-function readProbe(probe: SecretVersion, answer: Failure): Probed {
+function readProbe(probe: SecretVersion, answer: Result): Probed {
   const resourceVersion = versionOf(answer)
   if (resourceVersion === undefined) return { kind: wasOvertaken(answer) ? 'overtaken' : 'unknown' }
   return { kind: resourceVersion === probe.resourceVersion ? 'alone' : 'written', resourceVersion }
 }
 
 /** A 500 may be of the one thing that was asked for, and then it stays. */
-function mayPass(answer: Failure): boolean {
+function mayPass(answer: Result): boolean {
   if (answer instanceof TransportError) return answer.code !== TOO_LARGE
   return isRetryable(answer.status) && answer.status !== 500
 }
 
-async function readSighting(answer: Failure): Promise<Sighting | 'forbidden' | 'unreadable'> {
+async function readSighting(answer: Result): Promise<Sighting | 'forbidden' | 'unreadable'> {
   if (answer instanceof TransportError) return 'unreadable'
   if (answer.status === 403) return 'forbidden'
   const metrics = answer.status === 200 ? readEncryptionMetrics(await unpack(answer)) : undefined
@@ -212,7 +212,7 @@ async function unpack({ headers, body }: HttpAnswer): Promise<string> {
 }
 
 /** The Leases by which API servers make themselves known to one another, as the ids that their metrics carry. */
-function readLeases(answer: Failure): ReadonlySet<string> | undefined {
+function readLeases(answer: Result): ReadonlySet<string> | undefined {
   if (answer instanceof TransportError || answer.status !== 200) return undefined
   const items = jsonOf(answer)?.['items']
   if (!Array.isArray(items)) return undefined

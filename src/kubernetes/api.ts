@@ -3,8 +3,16 @@ import { asObject, asText, isJsonObject, type JsonObject } from '../model/json.t
 import { SYSTEM_CLOCK, type Clock } from './clock.ts'
 import type { KubernetesEndpoint } from './connection.ts'
 import type { Pace } from './pace.ts'
-import { isCertificateProblem, isRetryable, PATIENCE, Retries, type Failure } from './retry.ts'
-import { NOT_HTTP2, PROXY_REFUSED, Transport, TransportError, type HttpAnswer, type HttpRequest } from './transport.ts'
+import { isCertificateProblem, isRetryable, PATIENCE, Retries } from './retry.ts'
+import {
+  NOT_HTTP2,
+  PROXY_REFUSED,
+  Transport,
+  TransportError,
+  type HttpAnswer,
+  type HttpRequest,
+  type Result
+} from './transport.ts'
 
 export interface ApiOptions {
   readonly endpoint: KubernetesEndpoint
@@ -22,7 +30,7 @@ export interface ApiOptions {
 export interface AttemptObserver {
   /** @param latency - from its sending to its last byte, in milliseconds. */
   onAnswer(latency: number): void
-  onFailure(failure: Failure): void
+  onFailure(failure: Result): void
 }
 
 /** What a request is for. */
@@ -75,7 +83,7 @@ export class Api {
   }
 
   /** The last answer, or why there was none, after all retries. Rejects only with the signal's reason, or for want of a credential. */
-  async attempt(request: HttpRequest, observer?: AttemptObserver): Promise<HttpAnswer | TransportError> {
+  async attempt(request: HttpRequest, observer?: AttemptObserver): Promise<Result> {
     let retries: Retries | undefined
     for (;;) {
       if (this.#pace !== undefined) await this.#pace.turn(this.#signal)
@@ -117,7 +125,7 @@ export class Api {
     )
   }
 
-  unreachable(failure: Failure): ActionError {
+  unreachable(failure: Result): ActionError {
     if (failure instanceof TransportError) {
       const { sentence, fix } = explain(this.#address, failure.code, this.#patience)
       return new ActionError('api-server-unreachable', sentence, { ...(fix !== undefined && { fix }), cause: failure })

@@ -4,9 +4,9 @@ import type { SecretOutcome, SecretVersion } from '../model/secrets.ts'
 import { AdaptiveLimit } from './adaptive-limit.ts'
 import { reasonOf, refusalOf, shorten, statusOf, type Api, type AttemptObserver } from './api.ts'
 import { listSecrets, type SecretPage } from './listing.ts'
-import { isLasting, isRetryable, type Failure } from './retry.ts'
+import { isLasting, isRetryable } from './retry.ts'
 import { isNewer, readResourceVersion, TABLE_ONLY, WITHOUT_OBJECTS } from './table.ts'
-import { TransportError, type HttpAnswer, type HttpRequest } from './transport.ts'
+import { TransportError, type HttpRequest, type Result } from './transport.ts'
 
 export interface ReencryptionOptions {
   readonly api: Api
@@ -153,28 +153,28 @@ export function patchAt(path: string, resourceVersion: string): HttpRequest {
 }
 
 /** A test that does not hold is a 422 like an invalid object, but without causes. */
-export function wasOvertaken(result: Failure): boolean {
+export function wasOvertaken(result: Result): boolean {
   return !(result instanceof TransportError) && result.status === 422 && causesOf(statusOf(result).details) === ''
 }
 
 /** Of the Secret that an answer is about; undefined when it is about none. */
-export function versionOf(result: Failure): string | undefined {
+export function versionOf(result: Result): string | undefined {
   return result instanceof TransportError || result.status !== 200 ? undefined : readResourceVersion(result)
 }
 
-async function outcomeWithoutVersion(api: Api, result: Failure, { namespace, name }: Secret): Promise<SecretOutcome> {
+async function outcomeWithoutVersion(api: Api, result: Result, { namespace, name }: Secret): Promise<SecretOutcome> {
   if (isGone(result)) return { kind: 'gone', namespace }
   await throwIfWhole(api, result, namespace)
   return { kind: 'failed', namespace, name, ...classify(result) }
 }
 
 /** In the API server's own words: a proxy's 404 says nothing of a Secret. */
-function isGone(result: Failure): boolean {
+function isGone(result: Result): boolean {
   return !(result instanceof TransportError) && result.status === 404 && statusOf(result).reason === 'NotFound'
 }
 
 /** What stands in the way of every Secret is not the failure of one. */
-async function throwIfWhole(api: Api, result: Failure, namespace: string): Promise<void> {
+async function throwIfWhole(api: Api, result: Result, namespace: string): Promise<void> {
   if (result instanceof TransportError) {
     if (isLasting(result.code) || !(await api.responds())) throw api.unreachable(result)
     return
@@ -190,7 +190,7 @@ async function throwIfWhole(api: Api, result: Failure, namespace: string): Promi
 /** Words of a 500 that speak of something that comes back: etcd, a webhook or the KMS plugin. */
 const PASSING = /timed? ?out|deadline exceeded|leader changed|connection re(fused|set)|unavailable|no endpoints/i
 
-function classify(result: HttpAnswer | TransportError): {
+function classify(result: Result): {
   permanence: 'permanent' | 'transient'
   status: number
   reason: string

@@ -1,4 +1,4 @@
-import { TransportError, type HttpAnswer } from './transport.ts'
+import { TransportError, type Result } from './transport.ts'
 import type { Clock } from './clock.ts'
 
 /** How long one request is tried, in milliseconds: an API server that is rolled refuses connections for up to a minute. */
@@ -7,9 +7,6 @@ export const PATIENCE = 150_000
 const FIRST_DELAY = 250
 const LONGEST_DELAY = 10_000
 const LONGEST_RETRY_AFTER = 60_000
-
-/** What a request came to that may be tried again. */
-export type Failure = HttpAnswer | TransportError
 
 /** Whether an answer says nothing of what was asked: the API server is overloaded, failing, or does not know us yet. */
 export function isRetryable(status: number): boolean {
@@ -33,7 +30,7 @@ export class Retries {
    * Milliseconds to wait before the next attempt; undefined: there is to be none.
    * Full jitter on top of the server's own Retry-After, so that what was rejected together does not come back together.
    */
-  next(failure: Failure): number | undefined {
+  next(failure: Result): number | undefined {
     this.#attempts++
     const spent = this.#clock.now() - this.#started
     if (this.#attempts > mostRetries(failure) || spent >= this.#patience) return undefined
@@ -44,7 +41,7 @@ export class Retries {
 }
 
 /** Failures that time seldom mends are tried again a few times only. */
-function mostRetries(failure: Failure): number {
+function mostRetries(failure: Result): number {
   if (failure instanceof TransportError) return isLasting(failure.code) ? 4 : Infinity
   return failure.status === 401 || failure.status === 500 ? 4 : Infinity
 }
@@ -65,7 +62,7 @@ export function isCertificateProblem(code: string): boolean {
   return /CERT|CRL|UNABLE_TO_|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH|HOSTNAME_MISMATCH/.test(code)
 }
 
-function retryAfter(failure: Failure): number {
+function retryAfter(failure: Result): number {
   if (failure instanceof TransportError) return 0
   const seconds = Number(failure.headers['retry-after'] ?? 0)
   return Number.isFinite(seconds) && seconds > 0 ? Math.min(seconds * 1000, LONGEST_RETRY_AFTER) : 0

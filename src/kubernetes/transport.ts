@@ -32,6 +32,9 @@ export class TransportError extends Error {
   }
 }
 
+/** What a request came to. */
+export type Result = HttpAnswer | TransportError
+
 /** What answered does not speak HTTP/2, as every Kubernetes API server does. */
 export const NOT_HTTP2 = 'NOT_HTTP2'
 /** The HTTP proxy did not open a tunnel. */
@@ -86,7 +89,7 @@ export class Transport {
    * The answer, or why there was none. Rejects for want of a credential, and after the end of all: with the signal's reason, or
    * that of `close`.
    */
-  async request(request: HttpRequest): Promise<HttpAnswer | TransportError> {
+  async request(request: HttpRequest): Promise<Result> {
     const credential = await this.#endpoint.credential()
     const connection = this.#leastBusy(credential)
     connection.load++
@@ -173,11 +176,7 @@ class Connection {
     return this.#error
   }
 
-  async exchange(
-    prefix: string,
-    request: HttpRequest,
-    authorization: string | undefined
-  ): Promise<HttpAnswer | TransportError> {
+  async exchange(prefix: string, request: HttpRequest, authorization: string | undefined): Promise<Result> {
     const session = this.#session ?? (await this.#opening)
     if (session instanceof TransportError) return session
     return new Promise((resolve) => {

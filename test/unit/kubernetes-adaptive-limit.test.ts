@@ -1,10 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 
 import { AdaptiveLimit } from '../../src/kubernetes/adaptive-limit.ts'
-import type { Failure } from '../../src/kubernetes/retry.ts'
-import { TransportError } from '../../src/kubernetes/transport.ts'
+import { TransportError, type Result } from '../../src/kubernetes/transport.ts'
 
-const answer = (status: number): Failure => ({ status, headers: {}, body: Buffer.alloc(0) })
+const answer = (status: number): Result => ({ status, headers: {}, body: Buffer.alloc(0) })
 
 /** An API server that works on so many requests at once, each for so long; the others wait in line. Times in milliseconds. */
 interface Server {

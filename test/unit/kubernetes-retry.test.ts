@@ -1,13 +1,13 @@
 import { expect, test } from '@jest/globals'
 
-import { isCertificateProblem, isRetryable, Retries, type Failure } from '../../src/kubernetes/retry.ts'
-import { TransportError } from '../../src/kubernetes/transport.ts'
+import { isCertificateProblem, isRetryable, Retries } from '../../src/kubernetes/retry.ts'
+import { TransportError, type Result } from '../../src/kubernetes/transport.ts'
 import { FakeClock } from '../fixtures/fake-clock.ts'
 
-const answer = (status: number, headers = {}): Failure => ({ status, headers, body: Buffer.alloc(0) })
+const answer = (status: number, headers = {}): Result => ({ status, headers, body: Buffer.alloc(0) })
 
 /** The delays until there is to be no further attempt, each of them waited. */
-function delays(failure: Failure, { patience = 60_000, random = 1 } = {}): number[] {
+function delays(failure: Result, { patience = 60_000, random = 1 } = {}): number[] {
   const clock = new FakeClock(random)
   const retries = new Retries(clock, patience)
   const all: number[] = []

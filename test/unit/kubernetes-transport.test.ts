@@ -11,6 +11,7 @@ import {
   Transport,
   TransportError,
   type HttpAnswer,
+  type Result,
   type TransportOptions
 } from '../../src/kubernetes/transport.ts'
 import { createCertificateAuthority } from '../../testbed/certificate-authority.ts'
@@ -40,7 +41,7 @@ async function listen(server: Server): Promise<number> {
 }
 
 const get = { method: 'GET', path: '/' } as const
-async function answered(result: Promise<HttpAnswer | TransportError>): Promise<HttpAnswer> {
+async function answered(result: Promise<Result>): Promise<HttpAnswer> {
   const answer = await result
   if (answer instanceof TransportError) throw answer
   return answer

@@ -1,4 +1,5 @@
-import { setFlagsFromString } from 'node:v8'
+// Before all else, as in src/index.ts.
+import '../../../src/small-heap.ts'
 
 import { Api } from '../../../src/kubernetes/api.ts'
 import { readKubeconfig } from '../../../src/kubernetes/connection.ts'
@@ -17,10 +18,6 @@ import { measureUsage, serve, type Usage } from '../worker.ts'
 
 /** The action's own engine, without what is around it. */
 export type ActionHandlers = typeof handlers
-
-// As src/index.ts does.
-setFlagsFromString('--semi-space-growth-factor=1')
-setFlagsFromString('--heap-growing-percent=20')
 
 const handlers = {
   /** One walk over every Secret. */
