@@ -15,19 +15,21 @@ const { method, path: QUERY, headers, body: BODY } = emptyPatch('')
 const HEADERS = { ':method': method, 'user-agent': 'aks-kms-etcd-encryption', ...headers }
 
 const handlers = {
-  /** Patches the first `secrets` Secrets once each, always `concurrency` at a time. Gives how many answers were 200. */
+  /** Patches `secrets` Secrets from index `from` on, once each, always `concurrency` at a time. Gives how many answers were 200. */
   async patch(task: {
     readonly target: Target
     readonly population: Population
+    readonly from: number
     readonly secrets: number
     readonly concurrency: number
   }): Promise<{ readonly usage: Usage; readonly result: number }> {
     return await measureUsage(async () => {
       const sessions = Array.from({ length: CONNECTIONS }, () => open(task.target))
-      let next = 0
+      const end = task.from + task.secrets
+      let next = task.from
       let succeeded = 0
       const lane = async (session: ClientHttp2Session): Promise<void> => {
-        while (next < task.secrets) {
+        while (next < end) {
           const { namespace, name } = nameAt(task.population, next++)
           if ((await patch(session, `/api/v1/namespaces/${namespace}/secrets/${name}${QUERY}`)) === 200) succeeded++
         }
