@@ -22,6 +22,8 @@ export interface BenchCluster {
 
 /** An API server renews its Lease every 10 s; the action takes it for gone when it has not for 12 s. */
 const LEASE_MS = 13_000
+/** In the first second in which it answers an API server is still busy with its start. */
+const SETTLING_MS = 1_500
 
 export async function startBenchCluster(population: Population, apiServers: number): Promise<BenchCluster> {
   const bed = await startRealBed({ kms: true, timeScale: 0.001, apiServers, durable: true })
@@ -47,6 +49,7 @@ export async function startBenchCluster(population: Population, apiServers: numb
       readable = [writer, ...readable]
       await controlPlane.roll(readable)
       rolledAt = Date.now()
+      await sleep(SETTLING_MS)
       return keyId
     },
     untilForgotten: () => sleep(Math.max(0, rolledAt + LEASE_MS - Date.now())),
