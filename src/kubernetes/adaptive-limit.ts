@@ -6,8 +6,10 @@ const FIRST = 8
 const LEAST = 2
 
 /** Requests that wait in the API server rather than being worked on: enough to keep it busy, and few for others to wait behind. */
-const SHORTEST_QUEUE = 60
-const LONGEST_QUEUE = 84
+const SHORTEST_QUEUE = 110
+const LONGEST_QUEUE = 130
+/** What part of them is answered before others follow: requests that go out together take less work on both sides. */
+const DRAINED = 2 / 3
 
 export interface AdaptiveLimitOptions {
   readonly most?: number | undefined
@@ -30,6 +32,8 @@ export class AdaptiveLimit {
   #lastCut = -Infinity
   /** The shortest that a round took on average: what an answer takes when nothing waits. */
   #base = Infinity
+  /** What part of the requests under way waited in the last round. */
+  #waiting = 0
   #round = { answers: 0, total: 0, busy: false }
 
   constructor({ most = MOST, now = Date.now }: AdaptiveLimitOptions = {}) {
@@ -40,6 +44,11 @@ export class AdaptiveLimit {
 
   get current(): number {
     return Math.max(1, Math.floor(this.#limit))
+  }
+
+  /** Requests still under way, at most, when others follow after there were as many as may be. */
+  get resumeAt(): number {
+    return Math.min(this.current - 1, this.current * (1 - DRAINED * this.#waiting))
   }
 
   /** @param latency - of this one answer, in milliseconds. */
@@ -55,7 +64,8 @@ export class AdaptiveLimit {
 
   #adapt(latency: number, busy: boolean): void {
     this.#base = Math.min(this.#base, latency)
-    const queue = latency > 0 ? this.#limit * (1 - this.#base / latency) : 0
+    this.#waiting = latency > 0 ? 1 - this.#base / latency : 0
+    const queue = this.#limit * this.#waiting
     if (queue > LONGEST_QUEUE) {
       this.#doubling = false
       this.#limit = Math.max(LEAST, this.#limit * 0.9)

@@ -35,9 +35,6 @@ interface Walk {
 const STRATEGIC_MERGE_PATCH = { accept: TABLE_ONLY, 'content-type': 'application/strategic-merge-patch+json' }
 const JSON_PATCH = { accept: TABLE_ONLY, 'content-type': 'application/json-patch+json' }
 
-/** What part of the requests that may be under way is left when others follow: several that go out together take less work. */
-const RESUMED_AT = 4 / 5
-
 /** How often a Secret is asked for again that was written between the question and the patch. */
 const MOST_OVERTAKINGS = 10
 
@@ -83,7 +80,7 @@ export async function reencryptSecrets(options: ReencryptionOptions): Promise<vo
   for await (const page of listSecrets(api, pageSize, limit.most)) {
     onListed?.(page.names.length)
     for (const name of page.names) {
-      if (underWay >= limit.current) await untilUnderWay(limit.current * RESUMED_AT)
+      if (underWay >= limit.current) await untilUnderWay(limit.resumeAt)
       throwIfFailed()
       void settle(page, name)
     }

@@ -5,10 +5,13 @@ import type { ServerHttp2Stream } from 'node:http2'
 import { afterEach, expect, test } from '@jest/globals'
 
 import { Api } from '../../src/kubernetes/api.ts'
+import { SYSTEM_CLOCK } from '../../src/kubernetes/clock.ts'
 import { reencryptSecrets } from '../../src/kubernetes/reencryption.ts'
 import { startHttp2Server, type Http2Server } from '../fixtures/http2-server.ts'
 
-const NAMES = Array.from({ length: 20 }, (_, index) => `secret-${String(index).padStart(2, '0')}`)
+const NAMES = Array.from({ length: 40 }, (_, index) => `secret-${String(index).padStart(2, '0')}`)
+
+const clock = { ...SYSTEM_CLOCK, time: 0, now: () => clock.time }
 
 let server: Http2Server
 let api: Api
@@ -23,7 +26,7 @@ async function start(onPatch: (stream: ServerHttp2Stream) => void): Promise<void
     if (method === 'PATCH') onPatch(stream)
     else answer(stream, 200, tableOf(path.startsWith('/api/v1/namespaces?') ? ['shop'] : NAMES))
   })
-  api = new Api({ endpoint: server.endpoint })
+  api = new Api({ endpoint: server.endpoint, clock })
 }
 
 function answer(stream: ServerHttp2Stream | undefined, status: number, body: unknown): void {
@@ -41,24 +44,41 @@ const tableOf = (names: readonly string[]) => ({
 
 const SETTLING_MS = 100
 
-test('when as many patches are under way as may be, others follow together once a fifth has been answered', async () => {
+test('once requests wait in the API server, others follow together when two thirds of those that wait are answered', async () => {
   const patches: ServerHttp2Stream[] = []
   await start((stream) => patches.push(stream))
   let outcomes = 0
   const walk = reencryptSecrets({ api, maxConcurrency: 8, onOutcome: () => outcomes++ })
-  for (const [answered, expected] of [8, 8, 10, 10, 12].entries()) {
-    if (answered > 0) answer(patches[answered - 1], 200, tableOf([]))
-    while (patches.length < expected) await sleep(1)
-    await sleep(SETTLING_MS)
-    expect(patches).toHaveLength(expected)
+  const underWay = () => patches.length - outcomes
+  const answerNext = async (): Promise<void> => {
+    answer(patches[outcomes], 200, tableOf([]))
+    for (const before = outcomes; outcomes === before;) await sleep(1)
+  }
+  const until = async (expected: number): Promise<void> => {
+    while (underWay() < expected) await sleep(1)
   }
 
-  for (let next = 4; next < NAMES.length; next++) {
-    while (patches.length <= next) await sleep(1)
-    answer(patches[next], 200, tableOf([]))
+  // Eight that took 10 ms each, and eight that took 40 ms: of eight under way six wait.
+  for (const latency of [10, 40]) {
+    await until(8)
+    clock.time += latency
+    for (let i = 0; i < 8; i++) {
+      await answerNext()
+      await until(8)
+    }
+  }
+  for (const expected of [7, 6, 5, 8, 7]) {
+    await answerNext()
+    await until(expected)
+    await sleep(SETTLING_MS)
+    expect(underWay()).toBe(expected)
+  }
+
+  while (outcomes < NAMES.length) {
+    await until(1)
+    await answerNext()
   }
   await walk
-  expect(outcomes).toBe(NAMES.length)
 })
 
 test('after what stands in the way of every Secret, no patch follows', async () => {
