@@ -1,4 +1,4 @@
-import type { BenchResult } from './result.ts'
+import type { BenchResult, Repetition } from './result.ts'
 import { nameOf } from './tables.ts'
 
 /** The first result, in which later runs take the place of what they measured again. */
@@ -12,7 +12,13 @@ export function mergeResults(first: BenchResult, ...later: readonly BenchResult[
       bundles: [...merged.bundles.filter(({ secrets }) => !counts.includes(secrets)), ...bundles].sort(
         (a, b) => a.secrets - b.secrets
       ),
-      again: [...(merged.again ?? []), { command, startedAt, cases: names }]
+      again: [...(merged.again ?? []).flatMap((run) => without(names, run)), { command, startedAt, cases: names }]
     }
   }, first)
+}
+
+/** A repetition less the cases that were measured yet again. */
+function without(names: readonly string[], run: Repetition): readonly Repetition[] {
+  const cases = run.cases.filter((name) => !names.includes(name))
+  return cases.length === 0 ? [] : [{ ...run, cases }]
 }

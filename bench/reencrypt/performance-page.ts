@@ -26,7 +26,7 @@ ${tableAsMarkdown(speedTable(result))}
 - **this action**: one pass that re-encrypts every Secret, with the listing. The next column adds what makes it a proof: a second pass
   that finds nothing stale, and the evidence of every API server.
 - **kubectl**: \`${KUBECTL_COMMANDS['all-namespaces']}\`. It proves nothing afterwards. It had all the Secrets
-  to replace, unless a ~ says that all would have taken more than ${String(result.kubectlLimitMinutes)} minutes: then it had a sample of them.
+  to replace, unless a ~ says that all would have taken more than ${String(result.kubectlLimitMinutes)} min (\`--kubectl-limit\`): then it had a sample of them.
 - **ceiling**: a client that knows all names beforehand, keeps no books, and has as many requests under way as the API server
   likes best.
 - The round trip, where there is one, is made by a proxy between the client and the API server.
@@ -74,7 +74,8 @@ ${result.command}
 
 Measured on ${result.startedAt.slice(0, 10)} in ${String(Math.round(result.seconds / 60))} minutes, on a machine with
 ${String(machine.cores)} cores (${machine.cpu}) and ${(machine.memoryBytes / 2 ** 30).toFixed(0)} GiB of memory, ${machine.kernel}, Node ${machine.node}, Kubernetes
-${machine.kubernetes}, etcd ${machine.etcd}. etcd waited for its disk, as it does in production.${againSentence(result)}
+${machine.kubernetes}, etcd ${machine.etcd}. etcd waited for its disk, as it does in production.${againList(result)}
+
 \`npm run bench -- reencrypt --secrets 2000 --rtt 20\` is a single case.
 `
   return format(markdown, { ...(await resolveConfig(path)), filepath: path })
@@ -111,11 +112,12 @@ together, the action made ${perSecond} requests a second there, beside the ceili
 `
 }
 
-function againSentence({ again = [] }: BenchResult): string {
+function againList({ again = [] }: BenchResult): string {
+  if (again.length === 0) return ''
   const runs = again.map(
-    ({ command, startedAt, cases }) => `${cases.join(' and ')} on ${startedAt.slice(0, 10)} by \`${command}\``
+    ({ command, startedAt, cases }) => `- ${cases.join(' · ')}: \`${command}\` on ${startedAt.slice(0, 10)}`
   )
-  return runs.length === 0 ? '' : ` Measured again in a run of their own: ${runs.join('; ')}.`
+  return ` Later, in runs of their own:\n\n${runs.join('\n')}`
 }
 
 function canarySentence({ canaries }: BenchResult): string {
