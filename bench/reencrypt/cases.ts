@@ -50,6 +50,12 @@ export function sampleOf({ secrets }: Population): number {
   return Math.min(secrets, Math.max(100, Math.min(2_000, Math.round(secrets / 20))))
 }
 
+/**
+ * What the form per namespace may take for all Secrets: it says little that the documented form does not, and starts kubectl twice
+ * for each namespace.
+ */
+export const PER_NAMESPACE_SECONDS = 60
+
 /** kubectl is started twice for each: many small namespaces would take long to say the same. */
 const MOST_SAMPLE_NAMESPACES = 50
 

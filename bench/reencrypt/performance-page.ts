@@ -1,6 +1,7 @@
 import { format, resolveConfig } from 'prettier'
 
 import { tableAsMarkdown } from '../table.ts'
+import { PER_NAMESPACE_SECONDS } from './cases.ts'
 import { KUBECTL_COMMANDS } from './kubectl.ts'
 import type { BenchResult } from './result.ts'
 import { bundleTable, bystanderTable, costTable, isSpread, perNamespaceTable, speedTable, waysOf } from './tables.ts'
@@ -58,7 +59,7 @@ waits longer than they would be elsewhere.
 ## kubectl, one namespace at a time
 
 \`${KUBECTL_COMMANDS['per-namespace']}\`, since the documentation
-suggests to go by namespace on larger clusters. ~ is extrapolated from a sample, where all would have taken more than a minute:
+suggests to go by namespace on larger clusters. ~ is extrapolated from a sample, where all would have taken more than ${String(PER_NAMESPACE_SECONDS)} s:
 
 ${tableAsMarkdown(perNamespaceTable(result))}
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { sampleNamespacesOf } from './cases.ts'
+import { PER_NAMESPACE_SECONDS, sampleNamespacesOf } from './cases.ts'
 import type { BenchCluster } from './cluster.ts'
 import { prepareKubectl, type Kubectl, type KubectlForm } from './kubectl.ts'
 import { secondsFor, type CaseResult, type Measurement, type ProofMeasurement } from './measurement.ts'
@@ -23,8 +23,6 @@ export interface CaseOptions {
 const CONCURRENCIES = [64, 128, 200]
 const TRIAL_SECRETS = 3_000
 const IDLE_MS = 5_000
-/** It says little that the documented form does not, and starts kubectl twice for each namespace. */
-const PER_NAMESPACE_SECONDS = 60
 
 /** All ways in turn on the same Secrets, which are stale before each. Every Secret's bytes in etcd are looked at after each. */
 export async function runCase(cluster: BenchCluster, options: CaseOptions): Promise<CaseResult> {

@@ -5,16 +5,15 @@ import type { ServerHttp2Stream } from 'node:http2'
 import { afterEach, expect, test } from '@jest/globals'
 
 import { Api } from '../../src/kubernetes/api.ts'
-import { SYSTEM_CLOCK } from '../../src/kubernetes/clock.ts'
 import { reencryptSecrets } from '../../src/kubernetes/reencryption.ts'
+import { FakeClock } from '../fixtures/fake-clock.ts'
 import { startHttp2Server, type Http2Server } from '../fixtures/http2-server.ts'
 
 const NAMES = Array.from({ length: 40 }, (_, index) => `secret-${String(index).padStart(2, '0')}`)
 
-const clock = { ...SYSTEM_CLOCK, time: 0, now: () => clock.time }
-
 let server: Http2Server
 let api: Api
+let clock: FakeClock
 afterEach(async () => {
   api.close()
   await server.stop()
@@ -26,6 +25,7 @@ async function start(onPatch: (stream: ServerHttp2Stream) => void): Promise<void
     if (method === 'PATCH') onPatch(stream)
     else answer(stream, 200, tableOf(path.startsWith('/api/v1/namespaces?') ? ['shop'] : NAMES))
   })
+  clock = new FakeClock()
   api = new Api({ endpoint: server.endpoint, clock })
 }
 
@@ -61,7 +61,7 @@ test('once requests wait in the API server, others follow together when two thir
   // Eight that took 10 ms each, and eight that took 40 ms: of eight under way six wait.
   for (const latency of [10, 40]) {
     await until(8)
-    clock.time += latency
+    clock.advance(latency)
     for (let i = 0; i < 8; i++) {
       await answerNext()
       await until(8)
@@ -79,6 +79,7 @@ test('once requests wait in the API server, others follow together when two thir
     await answerNext()
   }
   await walk
+  expect(outcomes).toBe(NAMES.length)
 })
 
 test('after what stands in the way of every Secret, no patch follows', async () => {
