@@ -26,15 +26,15 @@ const plan = (secrets: number, rttsMs: readonly number[], rounds: number, more: 
   bundle: more.bundle ?? false
 })
 
-/** More rounds where the action is held against the ceiling: one run differs from the next by a tenth and more. */
+/** One run differs from the next by a tenth and more, and a short one by more still. */
 export const WHOLE_TABLE: readonly Plan[] = [
-  plan(1_000, [0], 3, { bundle: true }),
-  plan(5_000, [0, 20, 80], 3),
+  plan(1_000, [0], 9, { bundle: true }),
+  plan(5_000, [0, 20, 80], 5),
   plan(10_000, [0, 20], 5),
   plan(25_000, [0], 5),
   plan(100_000, [0], 2, { bundle: true }),
-  plan(2_000, [0], 3, { bytes: 200 * KB }),
-  plan(10_000, [0], 3, { namespaces: 5_000 })
+  plan(2_000, [0], 5, { bytes: 200 * KB }),
+  plan(10_000, [0], 5, { namespaces: 5_000 })
 ]
 
 export function singleCase(secrets: number, rttMs: number, rounds: number, more: PlanOptions): Plan {
