@@ -44,7 +44,7 @@ export interface TransportOptions {
   readonly endpoint: KubernetesEndpoint
   /** Ends every request, with its reason. */
   readonly signal?: AbortSignal | undefined
-  /** At most this many; opened as they are needed. */
+  /** Opened with the first request, all together: a request that needs another one would have to wait for it. */
   readonly connections?: number
   /** For one request, in milliseconds. The API server itself gives up after 34 s. */
   readonly timeout?: number
@@ -115,7 +115,7 @@ export class Transport {
 
   readonly #onAbort = (): void => this.close(this.#signal?.reason)
 
-  /** A new one as long as every open one is busy and there may be more. What is too much for the server waits on it. */
+  /** Those that failed are replaced first. What is too much for the server waits on its connection. */
   #leastBusy({ secureContext }: Credential): Connection {
     if (this.#closed !== undefined) throw this.#closed.reason
     let best: Connection | undefined
@@ -129,12 +129,19 @@ export class Transport {
         connection.fail(new TransportError('ECANCELED'))
       }
     }
-    if (best === undefined || (best.load > 0 && usable < this.#mostConnections)) {
-      best = new Connection(this.#endpoint, secureContext)
-      this.#opened++
-      this.#connections = [...this.#connections, best]
+    if (best === undefined) {
+      best = this.#open(secureContext)
+      usable++
     }
+    for (; usable < this.#mostConnections; usable++) this.#open(secureContext)
     return best
+  }
+
+  #open(secureContext: SecureContext): Connection {
+    const connection = new Connection(this.#endpoint, secureContext)
+    this.#opened++
+    this.#connections = [...this.#connections, connection]
+    return connection
   }
 
   /** One timer for all requests. A connection on which one of them got no answer in time is not trusted with others. */

@@ -28,8 +28,9 @@ async function serve(...args: Parameters<typeof startHttp2Server>) {
   return server
 }
 
+/** With one connection, unless they say otherwise. */
 function open(options: TransportOptions): Transport {
-  const transport = new Transport(options)
+  const transport = new Transport({ connections: 1, ...options })
   cleanUps.push(() => transport.close())
   return transport
 }
@@ -87,13 +88,13 @@ test('an answer without a body', async () => {
   expect([status, body.length]).toEqual([204, 0])
 })
 
-test('opens no more connections than it may, and only as long as all are busy', async () => {
+test('opens all its connections with the first request, and no others as long as they last', async () => {
   const server = await serve((stream) => setTimeout(ok, 20, stream))
   const transport = open({ endpoint: server.endpoint, connections: 3 })
   await answered(transport.request(get))
-  await answered(transport.request(get))
-  expect(server.connected).toBe(1)
+  expect(transport.opened).toBe(3)
   await Promise.all(Array.from({ length: 30 }, () => answered(transport.request(get))))
+  expect(transport.opened).toBe(3)
   expect(server.connected).toBe(3)
 })
 
@@ -166,7 +167,7 @@ test('a lost connection fails what is under way on it, and the next request open
     if (!lose) ok(stream)
     else if (stream.session !== undefined) setTimeout((socket) => socket.destroy(), 5, stream.session.socket)
   })
-  const transport = open({ endpoint: server.endpoint, connections: 1 })
+  const transport = open({ endpoint: server.endpoint })
   for (const result of await Promise.all([transport.request(get), transport.request(get)])) {
     expect(result).toBeInstanceOf(TransportError)
   }
@@ -183,7 +184,7 @@ test('after GOAWAY what is under way is answered, and the next request opens ano
     else ok(stream)
     isFirst = false
   })
-  const transport = open({ endpoint: server.endpoint, connections: 1 })
+  const transport = open({ endpoint: server.endpoint })
   const underWay = transport.request(get)
   const stream = await arrived.promise
   for (const session of server.sessions) {
@@ -202,7 +203,7 @@ test('a request that is not answered in time takes its connection with it', asyn
   const server = await serve((stream) => {
     if (!silent) ok(stream)
   })
-  const transport = open({ endpoint: server.endpoint, connections: 1, timeout: 100 })
+  const transport = open({ endpoint: server.endpoint, timeout: 100 })
   const started = Date.now()
   await expect(transport.request(get)).resolves.toMatchObject({ code: 'ETIMEDOUT' })
   expect(Date.now() - started).toBeLessThan(500)
@@ -288,7 +289,7 @@ test('a proxy that opens no tunnel', async () => {
 test('an abort ends what is under way, waiting, connecting and to come, with its reason', async () => {
   const server = await serve(() => {}, { settings: { maxConcurrentStreams: 1 } })
   const aborting = new AbortController()
-  const transport = open({ endpoint: server.endpoint, connections: 1, signal: aborting.signal })
+  const transport = open({ endpoint: server.endpoint, signal: aborting.signal })
   const first = transport.request(get)
   first.catch(() => {})
   await pause(50)
