@@ -130,7 +130,7 @@ async function meet(options: LookOptions, askLeases: boolean): Promise<Meeting> 
   const { endpoint, signal, clock } = options
   const retries = new Retries(clock, PATIENCE)
   for (let retried = false; ; retried = true) {
-    const transport = new Transport({ endpoint, signal, connections: 1, timeout: PATIENCE })
+    const transport = new Transport({ endpoint, signal, timeout: PATIENCE })
     try {
       const { meeting, failure } = await interview(transport, options, askLeases)
       // On another connection it may have been another API server.

@@ -34,7 +34,7 @@ export async function findObstacle(options: ReadinessOptions): Promise<Obstacle 
 }
 
 async function ask({ endpoint, signal }: ReadinessOptions): Promise<Obstacle | undefined> {
-  const transport = new Transport({ endpoint, signal, connections: 1, timeout: TIMEOUT })
+  const transport = new Transport({ endpoint, signal, timeout: TIMEOUT })
   try {
     const answer = await transport.request(READYZ)
     if (answer instanceof TransportError) {

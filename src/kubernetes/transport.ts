@@ -44,7 +44,7 @@ export interface TransportOptions {
   readonly endpoint: KubernetesEndpoint
   /** Ends every request, with its reason. */
   readonly signal?: AbortSignal | undefined
-  /** Opened with the first request, all together: a request that needs another one would have to wait for it. */
+  /** 1 unless given. Opened with the first request, all together: a request that needs another one would have to wait for it. */
   readonly connections?: number
   /** For one request, in milliseconds. The API server itself gives up after 34 s. */
   readonly timeout?: number
@@ -74,7 +74,7 @@ export class Transport {
   #opened = 0
   #closed: { readonly reason: unknown } | undefined
 
-  constructor({ endpoint, signal, connections = 4, timeout = 45_000 }: TransportOptions) {
+  constructor({ endpoint, signal, connections = 1, timeout = 45_000 }: TransportOptions) {
     this.#endpoint = endpoint
     this.#pathPrefix = endpoint.server.pathname.replace(/\/$/, '')
     this.#mostConnections = connections

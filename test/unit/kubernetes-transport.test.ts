@@ -28,9 +28,8 @@ async function serve(...args: Parameters<typeof startHttp2Server>) {
   return server
 }
 
-/** With one connection, unless they say otherwise. */
 function open(options: TransportOptions): Transport {
-  const transport = new Transport({ connections: 1, ...options })
+  const transport = new Transport(options)
   cleanUps.push(() => transport.close())
   return transport
 }
